@@ -1,0 +1,1 @@
+//! The rebar binary

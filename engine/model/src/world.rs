@@ -1,0 +1,356 @@
+//! Everything that the engine knows, in memory. [`World::apply`] is the only mutation; the engine, the stores, the simulation
+//! and the tests share it. Deciding what to change is the work of `rebar-scheduler`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident, Intent,
+    LockName, Node, NodeName, NodeRole, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Record,
+    Resource, ResourceId, Revision, RoleDefinition, RoleName, Seq, State, Target, TokenHash, Workload,
+};
+
+/// Everything that the engine knows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct World {
+    epoch: Epoch,
+    applied: Seq,
+    last_attempt: AttemptId,
+    nodes: BTreeMap<NodeName, Node>,
+    workloads: BTreeMap<Digest, Arc<Workload>>,
+    parameters: BTreeMap<ParameterScope, BTreeMap<Ident, Parameter>>,
+    deployments: BTreeMap<DeploymentName, Deployment>,
+    revisions: BTreeMap<DeploymentName, Revision>,
+    node_roles: BTreeMap<NodeRoleId, NodeRole>,
+    attempts: BTreeMap<AttemptId, Attempt>,
+    resources: BTreeMap<ResourceId, Resource>,
+    enrol_tokens: BTreeMap<TokenHash, EnrolToken>,
+    api_tokens: BTreeMap<TokenHash, ApiToken>,
+    index: Index,
+}
+
+/// What can be found quickly; follows from the rest.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Index {
+    dependants: BTreeMap<NodeRoleId, BTreeSet<NodeRoleId>>,
+    queued: BTreeMap<Option<NodeName>, BTreeSet<NodeRoleId>>,
+    timers: BTreeSet<(Timestamp, NodeRoleId)>,
+    running: BTreeMap<Option<NodeName>, BTreeSet<NodeRoleId>>,
+    counts: BTreeMap<DeploymentName, BTreeMap<&'static str, usize>>,
+}
+
+/// A change that speaks of something that is not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a change moves {0}, which is not there")]
+pub struct MissingFromWorld(pub NodeRoleId);
+
+impl World {
+    /// The epoch of the engine that leads.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The last change that was applied.
+    pub fn applied(&self) -> Seq {
+        self.applied
+    }
+
+    /// The number of the next attempt.
+    pub fn next_attempt(&self) -> AttemptId {
+        self.last_attempt.next()
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &BTreeMap<NodeName, Node> {
+        &self.nodes
+    }
+
+    /// All workload versions.
+    pub fn workloads(&self) -> &BTreeMap<Digest, Arc<Workload>> {
+        &self.workloads
+    }
+
+    /// All parameters that somebody set.
+    pub fn parameters(&self) -> &BTreeMap<ParameterScope, BTreeMap<Ident, Parameter>> {
+        &self.parameters
+    }
+
+    /// One parameter at one level.
+    pub fn parameter(&self, scope: &ParameterScope, name: &Ident) -> Option<&Parameter> {
+        self.parameters.get(scope)?.get(name)
+    }
+
+    /// All deployments.
+    pub fn deployments(&self) -> &BTreeMap<DeploymentName, Deployment> {
+        &self.deployments
+    }
+
+    /// The last accepted plan of a deployment.
+    pub fn revision(&self, deployment: &DeploymentName) -> Option<&Revision> {
+        self.revisions.get(deployment)
+    }
+
+    /// All node-roles.
+    pub fn node_roles(&self) -> &BTreeMap<NodeRoleId, NodeRole> {
+        &self.node_roles
+    }
+
+    /// One node-role.
+    pub fn node_role(&self, id: &NodeRoleId) -> Option<&NodeRole> {
+        self.node_roles.get(id)
+    }
+
+    /// The node-roles of a deployment.
+    pub fn node_roles_of(
+        &self,
+        deployment: &DeploymentName,
+    ) -> impl Iterator<Item = (&NodeRoleId, &NodeRole)> + use<'_> {
+        let first = NodeRoleId { deployment: deployment.clone(), role: RoleName::lowest(), target: Target::Deployment };
+        let deployment = deployment.clone();
+        self.node_roles.range(first..).take_while(move |(id, _)| id.deployment == deployment)
+    }
+
+    /// The definition of a node-role's role.
+    pub fn role_of(&self, spec: &NodeRoleSpec) -> Option<&Arc<RoleDefinition>> {
+        self.workloads.get(&spec.workload)?.roles.get(&spec.id.role)
+    }
+
+    /// The attempts under way.
+    pub fn attempts(&self) -> &BTreeMap<AttemptId, Attempt> {
+        &self.attempts
+    }
+
+    /// All resources.
+    pub fn resources(&self) -> &BTreeMap<ResourceId, Resource> {
+        &self.resources
+    }
+
+    /// All enrolment tokens.
+    pub fn enrol_tokens(&self) -> &BTreeMap<TokenHash, EnrolToken> {
+        &self.enrol_tokens
+    }
+
+    /// All operators' tokens.
+    pub fn api_tokens(&self) -> &BTreeMap<TokenHash, ApiToken> {
+        &self.api_tokens
+    }
+
+    /// The node-roles that require this one.
+    pub fn dependants(&self, id: &NodeRoleId) -> impl Iterator<Item = &NodeRoleId> {
+        self.index.dependants.get(id).into_iter().flatten()
+    }
+
+    /// The queued node-roles of a node, or of the engine itself.
+    pub fn queued_on(&self, node: Option<&NodeName>) -> impl Iterator<Item = &NodeRoleId> {
+        self.index.queued.get(&node.cloned()).into_iter().flatten()
+    }
+
+    /// All queued node-roles.
+    pub fn queued(&self) -> impl Iterator<Item = &NodeRoleId> {
+        self.index.queued.values().flatten()
+    }
+
+    /// The node-roles of a node, or of the engine itself, that have an attempt under way.
+    pub fn running_on(&self, node: Option<&NodeName>) -> impl Iterator<Item = &NodeRoleId> {
+        self.index.running.get(&node.cloned()).into_iter().flatten()
+    }
+
+    /// Who holds a lock of a node.
+    pub fn lock_holder(&self, node: Option<&NodeName>, lock: &LockName) -> Option<&NodeRoleId> {
+        self.running_on(node).find(|id| self.node_roles.get(*id).is_some_and(|it| it.spec.lock.as_ref() == Some(lock)))
+    }
+
+    /// The next moment at which something is due, and what.
+    pub fn next_timer(&self) -> Option<&(Timestamp, NodeRoleId)> {
+        self.index.timers.first()
+    }
+
+    /// What is due at a moment.
+    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = &NodeRoleId> {
+        self.index.timers.iter().take_while(move |(at, _)| *at <= now).map(|(_, id)| id)
+    }
+
+    /// How many node-roles of a deployment stand where, by word.
+    pub fn counts(&self, deployment: &DeploymentName) -> BTreeMap<&'static str, usize> {
+        self.index.counts.get(deployment).cloned().unwrap_or_default()
+    }
+
+    /// Applies a committed change with its place in history.
+    pub fn apply_record(&mut self, record: &Record) -> Result<(), MissingFromWorld> {
+        self.apply(&record.change)?;
+        self.applied = record.seq;
+        Ok(())
+    }
+
+    /// Says how far history went; used by stores that load projections instead of replaying.
+    pub fn set_applied(&mut self, seq: Seq, last_attempt: AttemptId) {
+        self.applied = seq;
+        self.last_attempt = last_attempt;
+    }
+
+    /// Applies a change: the only mutation of a World.
+    pub fn apply(&mut self, change: &Change) -> Result<(), MissingFromWorld> {
+        match change {
+            Change::EpochBegan { epoch } => self.epoch = *epoch,
+            Change::NodePut { node } => put(&mut self.nodes, node.name.clone(), (**node).clone()),
+            Change::NodeRemoved { name } => {
+                self.nodes.remove(name);
+                self.parameters.remove(&ParameterScope::Node(name.clone()));
+            }
+            Change::WorkloadImported { workload } => put(&mut self.workloads, workload.digest, workload.clone()),
+            Change::WorkloadRemoved { digest } => drop(self.workloads.remove(digest)),
+            Change::ParameterSet { scope, name, parameter } => self.set_parameter(scope, name, parameter.as_ref()),
+            Change::DeploymentPut { deployment } => {
+                put(&mut self.deployments, deployment.name.clone(), (**deployment).clone());
+            }
+            Change::DeploymentRemoved { name } => {
+                self.deployments.remove(name);
+                self.revisions.remove(name);
+                self.index.counts.remove(name);
+                self.parameters.remove(&ParameterScope::Deployment(name.clone()));
+            }
+            Change::RevisionAccepted { revision } => {
+                put(&mut self.revisions, revision.deployment.clone(), (**revision).clone());
+            }
+            Change::NodeRoleSpecified { spec } => self.specify(spec),
+            Change::NodeRoleMoved { id, status } => self.move_to(id, status)?,
+            Change::NodeRoleRemoved { id } => self.forget(id),
+            Change::AttemptPut { attempt } => self.put_attempt(attempt),
+            Change::ResourcePut { resource } => put(&mut self.resources, resource.id(), (**resource).clone()),
+            Change::ResourceRemoved { id } => drop(self.resources.remove(id)),
+            Change::EnrolTokenPut { token } => put(&mut self.enrol_tokens, token.hash, token.clone()),
+            Change::EnrolTokenRemoved { hash } => drop(self.enrol_tokens.remove(hash)),
+            Change::ApiTokenPut { token } => put(&mut self.api_tokens, token.hash, token.clone()),
+            Change::ApiTokenRemoved { hash } => drop(self.api_tokens.remove(hash)),
+        }
+        Ok(())
+    }
+
+    fn set_parameter(&mut self, scope: &ParameterScope, name: &Ident, parameter: Option<&Parameter>) {
+        let level = self.parameters.entry(scope.clone()).or_default();
+        match parameter {
+            Some(it) => put(level, name.clone(), it.clone()),
+            None => drop(level.remove(name)),
+        }
+        if level.is_empty() {
+            self.parameters.remove(scope);
+        }
+    }
+
+    fn put_attempt(&mut self, attempt: &Attempt) {
+        self.last_attempt = self.last_attempt.max(attempt.id);
+        if attempt.outcome.is_some() {
+            self.attempts.remove(&attempt.id);
+        } else {
+            self.attempts.insert(attempt.id, attempt.clone());
+        }
+    }
+
+    fn specify(&mut self, spec: &Arc<NodeRoleSpec>) {
+        let status = match self.node_roles.get(&spec.id) {
+            Some(known) => {
+                let known = known.clone();
+                self.unwire(&known.spec);
+                self.unlist(&known);
+                known.status
+            }
+            None => NodeRoleStatus::new(),
+        };
+        for candidate in spec.requires.iter().flat_map(|it| &it.candidates) {
+            self.index.dependants.entry(candidate.clone()).or_default().insert(spec.id.clone());
+        }
+        let node_role = NodeRole { spec: spec.clone(), status };
+        self.list(&node_role);
+        self.node_roles.insert(spec.id.clone(), node_role);
+    }
+
+    fn move_to(&mut self, id: &NodeRoleId, status: &NodeRoleStatus) -> Result<(), MissingFromWorld> {
+        let mut node_role = self.node_roles.remove(id).ok_or_else(|| MissingFromWorld(id.clone()))?;
+        self.unlist(&node_role);
+        node_role.status = status.clone();
+        self.list(&node_role);
+        self.node_roles.insert(id.clone(), node_role);
+        Ok(())
+    }
+
+    fn forget(&mut self, id: &NodeRoleId) {
+        if let Some(known) = self.node_roles.remove(id) {
+            self.unwire(&known.spec);
+            self.unlist(&known);
+        }
+    }
+
+    fn unwire(&mut self, spec: &NodeRoleSpec) {
+        for candidate in spec.requires.iter().flat_map(|it| &it.candidates) {
+            if let Some(dependants) = self.index.dependants.get_mut(candidate) {
+                dependants.remove(&spec.id);
+                if dependants.is_empty() {
+                    self.index.dependants.remove(candidate);
+                }
+            }
+        }
+    }
+
+    fn list(&mut self, node_role: &NodeRole) {
+        let (id, status) = (&node_role.spec.id, &node_role.status);
+        match status.state {
+            State::Queued { .. } => {
+                self.index.queued.entry(node_role.spec.agent.clone()).or_default().insert(id.clone());
+            }
+            State::Running { .. } | State::Undoing { .. } => {
+                self.index.running.entry(node_role.spec.agent.clone()).or_default().insert(id.clone());
+            }
+            _ => {}
+        }
+        if let Some(at) = timer(status) {
+            self.index.timers.insert((at, id.clone()));
+        }
+        let counts = self.index.counts.entry(id.deployment.clone()).or_default();
+        *counts.entry(status.state.word()).or_default() += 1;
+    }
+
+    fn unlist(&mut self, node_role: &NodeRole) {
+        let (id, status) = (&node_role.spec.id, &node_role.status);
+        for lists in [&mut self.index.queued, &mut self.index.running] {
+            if let Some(list) = lists.get_mut(&node_role.spec.agent) {
+                list.remove(id);
+                if list.is_empty() {
+                    lists.remove(&node_role.spec.agent);
+                }
+            }
+        }
+        if let Some(at) = timer(status) {
+            self.index.timers.remove(&(at, id.clone()));
+        }
+        if let Some(counts) = self.index.counts.get_mut(&id.deployment) {
+            let word = status.state.word();
+            if let Some(count) = counts.get_mut(word) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(word);
+                }
+            }
+            if counts.is_empty() {
+                self.index.counts.remove(&id.deployment);
+            }
+        }
+    }
+}
+
+/// When a node-role has to be looked at although nothing happened to it.
+fn timer(status: &NodeRoleStatus) -> Option<Timestamp> {
+    match status.state {
+        State::Running { deadline, .. } | State::Undoing { deadline, .. } => Some(deadline),
+        State::Queued { .. } => status.not_before,
+        State::Waiting if status.intent == Intent::Absent => status.not_before,
+        _ => None,
+    }
+}
+
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: V) {
+    map.insert(key, value);
+}

@@ -1,0 +1,1 @@
+//! Owner of the World: inbox, step, commit, outbox

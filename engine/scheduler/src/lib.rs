@@ -1,0 +1,1 @@
+//! The verbs of Rebar: plan, decide, verdict; pure functions over the model

@@ -1,0 +1,1 @@
+//! DNS, addresses, load balancer and PKI that really serve

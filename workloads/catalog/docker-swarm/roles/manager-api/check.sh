@@ -1,0 +1,9 @@
+#!/bin/sh
+set -eu
+. ./files.sh
+
+rebar-input ca_pem | same "$dir/ca.pem" || exit 1
+rebar-input cert_pem | same "$dir/cert.pem" || exit 1
+wanted_unit | same "$unit" || exit 1
+./verify.sh || exit 1
+rebar-output url "https://$(rebar-input fqdn):2376"

@@ -1,0 +1,9 @@
+# What the others need to join; sourced by check and init.
+# shellcheck shell=sh
+
+write_outputs() {
+    rebar-output remote "$(rebar-input fqdn):2377"
+    rebar-output cluster_id "$(docker info --format '{{.Swarm.Cluster.ID}}')"
+    docker swarm join-token --quiet manager | rebar-output manager_token -
+    docker swarm join-token --quiet worker | rebar-output worker_token -
+}

@@ -1,0 +1,14 @@
+//! Reads, lints and packs workload packages: from a folder of files to a [`rebar_model::Workload`], with every mistake at
+//! once, each with its place and what to do. Pure: the caller reads disks and sockets. Binding a workload to nodes is the
+//! planner's work.
+
+mod archive;
+mod code;
+mod diagnostic;
+mod document;
+mod package;
+mod yaml;
+
+pub use code::Code;
+pub use diagnostic::{Diagnostic, Note, Place, Severity};
+pub use package::{File, MAX_FILE_BYTES, MAX_FILES, MAX_PACKAGE_BYTES, MAX_PATH_BYTES, Package, PackageError};
