@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use rebar_proto::v1::{
-    AgentMessage, AttemptResult, Cancel, Dispatch, EngineMessage, Facts, Failed, FailureKind, Heartbeat, HeldAttempt, Hello,
-    LogAck, LogChunk, Phase, ResultAck, Started, Welcome, agent_message, attempt_result, engine_message,
+    AgentMessage, AttemptResult, Cancel, Dispatch, EngineMessage, Facts, Failed, FailureKind, Heartbeat, HeldAttempt,
+    Hello, LogAck, LogChunk, Phase, ResultAck, Started, Welcome, agent_message, attempt_result, engine_message,
 };
 
 use crate::event::{Input, Local, Output, Recovered, RecoveredState, Refusal, Session};
@@ -372,8 +372,12 @@ impl Link {
 
     /// An engine that never acknowledges the end of a log must not fill the disk.
     fn shorten_tails(&mut self, out: &mut Vec<Output>) {
-        let tails: Vec<u64> =
-            self.held.iter().filter(|(_, held)| matches!(held.state, State::Tail { .. })).map(|(attempt, _)| *attempt).collect();
+        let tails: Vec<u64> = self
+            .held
+            .iter()
+            .filter(|(_, held)| matches!(held.state, State::Tail { .. }))
+            .map(|(attempt, _)| *attempt)
+            .collect();
         for attempt in tails.iter().take(tails.len().saturating_sub(MAX_TAILS)) {
             self.forget(*attempt, out);
         }

@@ -41,6 +41,8 @@ pub struct NodeRoleSpec {
     pub requires: Vec<Requirement>,
     /// The lock that it holds on its node while it runs.
     pub lock: Option<LockName>,
+    /// Node-roles that used this one and stay: they are brought to their new wiring before it is undone.
+    pub leave_after: Vec<NodeRoleId>,
 }
 
 /// Something that has to be active before a node-role runs.

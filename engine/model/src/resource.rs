@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Ident, NodeRoleId, Span};
+use crate::{BuiltinAction, Ident, NodeRoleId, Span};
 
 /// The identity of a resource: one a node-role.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -99,6 +99,20 @@ pub enum HealthCheck {
         /// The path.
         path: String,
     },
+}
+
+impl ResourceKind {
+    /// The action that makes it.
+    pub fn action(&self) -> BuiltinAction {
+        match self {
+            Self::DnsRecord { .. } => BuiltinAction::DnsRecord,
+            Self::IpamAddress { .. } => BuiltinAction::IpamAddress,
+            Self::LbVip { .. } => BuiltinAction::LbVip,
+            Self::LbBackend { .. } => BuiltinAction::LbBackend,
+            Self::PkiCa { .. } => BuiltinAction::PkiCa,
+            Self::PkiCert { .. } => BuiltinAction::PkiCert,
+        }
+    }
 }
 
 impl fmt::Display for ResourceId {

@@ -284,7 +284,7 @@ impl Phases {
 pub struct PhaseSpec {
     /// A file of the role's directory, or an entry point of the runner.
     pub run: String,
-    /// How long it may take; without one, [`PhaseSpec::DEFAULT_TIMEOUT`].
+    /// How long it may take; by default ten minutes ([`PhaseSpec::DEFAULT_TIMEOUT`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
     /// Whether and how a failure is tried again.

@@ -1,1 +1,21 @@
-//! Owner of the World: inbox, step, commit, outbox
+//! The owner of the World: one task takes inputs, steps the scheduler, commits what it decided and only then lets effects out.
+//! Everybody else talks to it through a cheap [`Handle`]. No adapter is named here: stores, services, providers and agents come
+//! in as ports.
+
+mod door;
+mod engine;
+mod error;
+mod handle;
+mod limits;
+mod log_writer;
+mod nodes;
+mod outbox;
+mod owner;
+mod reconciler;
+mod sessions;
+mod shared;
+
+pub use engine::{Engine, Listing, Ports};
+pub use error::{EngineError, ImportError, StartError};
+pub use handle::{AddNode, AddedNode, AttemptProgress, Handle, ServiceKind};
+pub use limits::{ENROL_TOKEN_TTL, LEASE_TTL, MAX_BATCH, MAX_INBOX};

@@ -3,8 +3,10 @@
 //! `rebar-cli` names them.
 
 mod agent;
+mod authority;
 mod blobs;
 mod clock;
+mod door;
 mod ledger;
 mod logs;
 pub mod memory;
@@ -14,8 +16,10 @@ mod store;
 mod vault;
 
 pub use agent::{AgentCommand, AgentGone, AgentSession, PhaseWork, Work};
+pub use authority::{Authority, AuthorityError, ENGINE_NAME, Identity};
 pub use blobs::Blobs;
 pub use clock::{Clock, Entropy};
+pub use door::{AgentDoor, AgentHello, DoorError, SessionId};
 pub use ledger::{Claim, Ledger};
 pub use logs::{LogChunk, Logs};
 pub use provider::{EnrolTicket, Machine, MachineRequest, Provider, ProviderError};

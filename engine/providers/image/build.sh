@@ -55,9 +55,11 @@ bootstrap() {
         { tail -n 20 "$work/debootstrap.log" >&2; die "debootstrap failed; is the mirror $from reachable?"; }
 }
 
-# Kept out of the image, and out of everything that is installed later.
-drop_documentation() {
+# Documentation is kept out of the image and out of everything that is installed
+# later; and a node that loses power is made anew, so dpkg need not sync.
+slim_down() {
     write /etc/dpkg/dpkg.cfg.d/rebar-slim <<'CONF'
+force-unsafe-io
 path-exclude=/usr/share/doc/*
 path-exclude=/usr/share/man/*
 path-exclude=/usr/share/info/*
@@ -203,7 +205,7 @@ build_tarball() {
     root=$work/root
     from=$(mirror)
     bootstrap
-    drop_documentation
+    slim_down
     fill_apt_cache
     install_agent_unit
     install_cgroup_unit

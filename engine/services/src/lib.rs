@@ -1,1 +1,14 @@
-//! DNS, addresses, load balancer and PKI that really serve
+//! The embedded services: DNS ([`Dns`]), addresses ([`Ipam`]), a TCP load balancer ([`LoadBalancer`]) and certificates ([`Pki`]),
+//! each behind the `Service` port, and the engine's own authority ([`EngineAuthority`]). They take the whole desired state and make
+//! it so; who declares resources, and when, is decided elsewhere. Drivers for external systems would stand beside them.
+
+mod dns;
+mod ipam;
+//LB mod lb;
+mod outputs;
+mod pki;
+
+pub use dns::{Dns, DnsConfig, DnsListing, RecordListing, ZoneListing};
+pub use ipam::{ClaimListing, Ipam, IpamListing, PoolListing};
+//LB pub use lb::{BackendListing, LbConfig, LbListing, LoadBalancer, VipListing};
+pub use pki::{AuthorityConfig, AuthorityListing, CertificateListing, EngineAuthority, Pki, PkiConfig, PkiListing};

@@ -1,1 +1,10 @@
-//! One suite for every store
+//! One suite for every store. The cases are in `cases/`, each against the ports alone; the backends that they run against are
+//! in `backend.rs`; `generate.rs` makes random histories. `postgres.rs` starts a real PostgreSQL and serves other tests too.
+
+pub mod backend;
+mod cases;
+pub mod generate;
+pub mod postgres;
+mod suite;
+
+pub use suite::{Subject, run};

@@ -25,14 +25,14 @@ impl Document {
         let bytes = &package.get(file)?.bytes;
         if bytes.len() > MAX_DOCUMENT_BYTES {
             let message = format!("the document is larger than {MAX_DOCUMENT_BYTES} bytes");
-            diagnostics.push(Diagnostic::error(Code::LargeDocument, start, message).help("move data into files of its own"));
+            diagnostics
+                .push(Diagnostic::error(Code::LargeDocument, start, message).help("move data into files of its own"));
             return None;
         }
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
-                let before = &bytes[..error.valid_up_to()];
-                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
                 let place = Place { line, ..start };
                 diagnostics.push(
                     Diagnostic::error(Code::NotText, place, "the document is not UTF-8 text").help("save it as UTF-8"),
@@ -107,9 +107,9 @@ impl Document {
             match &node.content {
                 Content::Scalar { text: it, .. } => (it == text).then_some(node.mark),
                 Content::Sequence(items) => items.iter().find_map(|it| search(it, text)),
-                Content::Mapping(entries) => {
-                    entries.iter().find_map(|it| (it.key == text).then_some(it.mark).or_else(|| search(&it.value, text)))
-                }
+                Content::Mapping(entries) => entries
+                    .iter()
+                    .find_map(|it| (it.key == text).then_some(it.mark).or_else(|| search(&it.value, text))),
             }
         }
         search(&self.root, text).map(|mark| self.at(mark))

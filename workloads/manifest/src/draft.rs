@@ -62,7 +62,7 @@ impl Draft {
                 None => draft.unreadable.push(name.to_owned()),
             }
         }
-        draft.stray_documents(package, diagnostics);
+        Self::stray_documents(package, diagnostics);
         draft
     }
 
@@ -96,8 +96,7 @@ impl Draft {
     }
 
     /// Documents in places where nobody reads them.
-    #[expect(clippy::unused_self, reason = "it belongs to the reading of a draft")]
-    fn stray_documents(&self, package: &Package, diagnostics: &mut Vec<Diagnostic>) {
+    fn stray_documents(package: &Package, diagnostics: &mut Vec<Diagnostic>) {
         for (path, _) in package.files() {
             let parts: Vec<&str> = path.split('/').collect();
             let help = match parts.as_slice() {
@@ -105,10 +104,10 @@ impl Draft {
                 ["role.yaml" | "role.yml"] => "move it to roles/NAME/role.yaml".to_owned(),
                 ["roles", "role.yaml" | "role.yml"] => "move it to roles/NAME/role.yaml".to_owned(),
                 ["roles", name, "role.yml"] => format!("name it roles/{name}/role.yaml"),
-                ["roles", file] if file.ends_with(".yaml") || file.ends_with(".yml") => {
-                    let name = file.rsplit_once('.').map_or(*file, |(name, _)| name);
-                    format!("move it to roles/{name}/role.yaml")
-                }
+                ["roles", file] => match file.rsplit_once('.') {
+                    Some((name, "yaml" | "yml")) => format!("move it to roles/{name}/role.yaml"),
+                    _ => continue,
+                },
                 _ => continue,
             };
             let place = Place { file: path.to_owned(), line: 1, column: 1, length: 1 };
@@ -137,11 +136,16 @@ fn load_workload(package: &Package, diagnostics: &mut Vec<Diagnostic>) -> Option
 /// Holds a document against its schema and makes the manifest.
 fn load<M: DeserializeOwned>(document: Document, shape: &Shape, diagnostics: &mut Vec<Diagnostic>) -> Loaded<M> {
     let mut value = document.to_json();
-    let findings = shape.check(&document, &value);
+    let mut findings = shape.check(&document, &value);
+    if let Some(diagnostic) = not_a_version(&document, &value) {
+        findings.diagnostics.push(diagnostic);
+        findings.broken.push(vec!["metadata".to_owned(), "version".to_owned()]);
+    }
     let mut complete = findings.diagnostics.is_empty();
     diagnostics.extend(findings.diagnostics);
-    for path in &findings.broken {
-        prune(&mut value, path);
+    if !complete {
+        findings.broken.iter().for_each(|path| prune(&mut value, path));
+        shape.complete(&mut value);
     }
     let manifest = match serde_json::from_value(value) {
         Ok(manifest) => Some(manifest),
@@ -156,31 +160,38 @@ fn load<M: DeserializeOwned>(document: Document, shape: &Shape, diagnostics: &mu
     Loaded { document, manifest, complete }
 }
 
-/// Takes a broken part out of a document. A list goes as a whole, so that the places of its items stay what they are.
+/// The version of a workload has a grammar that the schema does not know.
+fn not_a_version(document: &Document, value: &Value) -> Option<Diagnostic> {
+    let text = value.get("metadata")?.get("version")?.as_str()?;
+    let error = semver::Version::parse(text).err()?;
+    let place = document.place(&["metadata", "version"]);
+    let help = "write three numbers, such as `1.2.0`, without a `v` before them (https://semver.org)";
+    Some(Diagnostic::error(Code::NotAVersion, place, format!("`{text}` is not a version: {error}")).help(help))
+}
+
+/// Takes a broken part out of a document. A list goes as a whole, so that the places of its items stay what they are; only a
+/// key directly in one of its items goes alone.
 fn prune(value: &mut Value, path: &[String]) {
-    let mut target = value;
-    for (at, segment) in path.iter().enumerate() {
-        let last = at + 1 == path.len() || matches!(target.get(segment.as_str()), Some(Value::Array(_)));
-        let Value::Object(map) = target else { return };
-        // Inside of a list only keys that are too many can be taken away; everything else takes the list with it.
-        if last && !(at + 1 < path.len() && only_removes_key(map.get(segment.as_str()), &path[at + 1..])) {
-            map.remove(segment.as_str());
-            return;
-        }
-        let Some(next) = map.get_mut(segment.as_str()) else { return };
-        target = match (next, path.get(at + 1).and_then(|it| it.parse::<usize>().ok())) {
-            (Value::Array(items), Some(index)) => {
-                if let (Some(Value::Object(item)), Some(key)) = (items.get_mut(index), path.get(at + 2)) {
-                    item.remove(key.as_str());
-                }
-                return;
-            }
-            (next, _) => next,
-        };
+    let list = (0..path.len()).find(|at| lookup(value, &path[..*at]).is_some_and(|it| it.is_array()));
+    match list {
+        Some(at) if path.len() != at + 2 => remove(value, &path[..at]),
+        _ => remove(value, path),
     }
 }
 
-/// Whether the rest of a path, `INDEX / KEY`, names a key of an object in a list.
-fn only_removes_key(list: Option<&Value>, rest: &[String]) -> bool {
-    matches!((list, rest), (Some(Value::Array(_)), [index, _]) if index.parse::<usize>().is_ok())
+/// What is at a path.
+fn lookup<'a>(value: &'a mut Value, path: &[String]) -> Option<&'a mut Value> {
+    path.iter().try_fold(value, |value, segment| match value {
+        Value::Array(items) => items.get_mut(segment.parse::<usize>().ok()?),
+        other => other.get_mut(segment.as_str()),
+    })
+}
+
+/// Removes a key.
+fn remove(value: &mut Value, path: &[String]) {
+    if let Some((key, parent)) = path.split_last()
+        && let Some(Value::Object(map)) = lookup(value, parent)
+    {
+        map.remove(key.as_str());
+    }
 }

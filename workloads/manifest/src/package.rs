@@ -39,7 +39,9 @@ impl File {
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
     /// The path leaves the package, or is not portable.
-    #[error("`{0}` is not a path inside a package: use relative paths with `/`, without `..`, backslashes and control characters")]
+    #[error(
+        "`{0}` is not a path inside a package: use relative paths with `/`, without `..`, backslashes and control characters"
+    )]
     UnsafePath(String),
     /// The path is too long.
     #[error("the path `{0}` is longer than {MAX_PATH_BYTES} bytes")]

@@ -27,7 +27,10 @@ fn finish(mut schema: Value, name: &str, kind: &str) -> Value {
     root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     root.insert("$id".to_owned(), json!(format!("https://rebar.dev/schema/v1/{name}.json")));
     if let Some(properties) = root.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.insert("apiVersion".to_owned(), json!({"description": "The version of the format.", "const": API_VERSION}));
+        properties.insert(
+            "apiVersion".to_owned(),
+            json!({"description": "The version of the format.", "const": API_VERSION}),
+        );
         properties.insert("kind".to_owned(), json!({"description": "What the document defines.", "const": kind}));
     }
     if let Some(require) = root.get_mut("$defs").and_then(|it| it.get_mut("Require")).and_then(Value::as_object_mut) {

@@ -139,10 +139,17 @@ impl<'a> Builder<'a> {
         }
         if let Some(tag) = event.tag() {
             let message = format!("tags (`{}`) are not used in packages", tag.original());
-            self.problem(Code::UnsupportedYaml, mark, message, "take the tag away: the schema says what type a value has")?;
+            self.problem(
+                Code::UnsupportedYaml,
+                mark,
+                message,
+                "take the tag away: the schema says what type a value has",
+            )?;
         }
         let content = match event {
-            Event::Scalar(text, style, ..) => Content::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain },
+            Event::Scalar(text, style, ..) => {
+                Content::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }
+            }
             Event::SequenceStart(..) => Content::Sequence(self.sequence()?),
             Event::MappingStart(..) => Content::Mapping(self.mapping()?),
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
@@ -159,7 +166,10 @@ impl<'a> Builder<'a> {
     fn check_number(&mut self, mark: Mark, content: &Content) -> Result<(), Stop> {
         match content {
             Content::Scalar { text, plain: true }
-                if matches!(text.trim_start_matches(['-', '+']), ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN") =>
+                if matches!(
+                    text.trim_start_matches(['-', '+']),
+                    ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN"
+                ) =>
             {
                 let message = format!("`{text}` has no JSON value");
                 self.problem(Code::UnsupportedYaml, mark, message, "quote it, if the text is meant")
@@ -218,7 +228,8 @@ impl<'a> Builder<'a> {
     }
 }
 
-const ONE_DOCUMENT: &str = "keep one document in a file: the workload in workload.yaml, each role in roles/NAME/role.yaml";
+const ONE_DOCUMENT: &str =
+    "keep one document in a file: the workload in workload.yaml, each role in roles/NAME/role.yaml";
 const WRITE_OUT: &str = "write the value out, so that a reader of this place sees all of it";
 
 /// One line of a text, from 1.
@@ -239,7 +250,13 @@ fn scan_problem(text: &str, error: &ScanError) -> Problem {
     if let Some(tab) = indent.find('\t') {
         let mark = Mark { line: number, column: tab + 1, length: 1 };
         let message = "a tab in the indentation".to_owned();
-        return Problem { code: Code::TabIndent, mark, message, help: "indent with spaces, two for each level", first: None };
+        return Problem {
+            code: Code::TabIndent,
+            mark,
+            message,
+            help: "indent with spaces, two for each level",
+            first: None,
+        };
     }
     let message = format!("the YAML cannot be read: {}", error.info());
     let mark = Mark { line: number, column, length: 1 };
@@ -297,7 +314,9 @@ fn number(text: &str) -> Option<Number> {
         return i64::from_str_radix(digits, 8).ok().filter(|_| !digits.starts_with(['+', '-'])).map(Number::from);
     }
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if !unsigned.starts_with(|it: char| it.is_ascii_digit() || it == '.') || !unsigned.contains(|it: char| it.is_ascii_digit()) {
+    if !unsigned.starts_with(|it: char| it.is_ascii_digit() || it == '.')
+        || !unsigned.contains(|it: char| it.is_ascii_digit())
+    {
         return None;
     }
     if unsigned.bytes().all(|it| it.is_ascii_digit()) {

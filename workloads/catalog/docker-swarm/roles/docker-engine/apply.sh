@@ -20,12 +20,11 @@ if ! command -v dockerd >/dev/null || ! command -v curl >/dev/null || [ -f "$sta
     [ -f "$state/packages-before" ] || installed >"$state/packages-before"
     dpkg --configure -a
 
-    # Before the packages, so that the engine starts once. Not over a file of
-    # somebody else: an engine that was there before stays as it is.
-    if ! command -v dockerd >/dev/null && [ ! -e /etc/docker/daemon.json ]; then
-        mkdir -p /etc/docker
-        cp daemon.json /etc/docker/daemon.json
+    # Before the packages, so that the engine starts once.
+    if ! command -v dockerd >/dev/null; then
         touch "$state/engine-is-ours"
+        mkdir -p /etc/docker
+        [ -e /etc/docker/daemon.json ] || cp daemon.json /etc/docker/daemon.json
     fi
 
     rebar-control progress 20 "installing docker.io"

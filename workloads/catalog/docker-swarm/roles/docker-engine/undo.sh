@@ -15,7 +15,9 @@ fi
 
 # The directory may be a mount point, so it is emptied and stays.
 [ ! -d /var/lib/docker ] || find /var/lib/docker -mindepth 1 -delete
-rm -rf /var/lib/containerd /etc/docker /run/docker
+rm -rf /var/lib/containerd /run/docker /etc/docker/key.json
+if cmp -s daemon.json /etc/docker/daemon.json; then rm /etc/docker/daemon.json; fi
+rmdir /etc/docker 2>/dev/null || true
 
 # Interfaces outlive the engine. Its iptables chains stay too, but they are
 # empty of rules that matter and the next engine fills them again; flushing

@@ -1,5 +1,5 @@
-# The files of this role, as the inputs want them; sourced by check and apply.
-# shellcheck shell=sh
+# The files of this role, as the inputs want them; sourced by the phases.
+# shellcheck shell=sh disable=SC2034
 
 dir=/etc/rebar-swarm
 unit=/etc/systemd/system/docker.service.d/rebar-api.conf

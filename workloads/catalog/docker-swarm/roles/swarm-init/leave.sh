@@ -3,5 +3,6 @@
 # swarm that was started and never got a manager role.
 set -eu
 
-state=$(docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null) || state=inactive
-[ "${state:-inactive}" = inactive ] || docker swarm leave --force
+command -v docker >/dev/null || exit 0
+state=$(docker info --format '{{.Swarm.LocalNodeState}}') || exit 75
+[ "$state" = inactive ] || docker swarm leave --force

@@ -4,7 +4,9 @@
 set -eu
 . ./swarm.sh
 
-[ "$(membership)" = "active true" ] || exit 0
+command -v docker >/dev/null || exit 0
+state=$(membership) || exit 75
+[ "$state" = "active true" ] || exit 0
 
 # Without a quorum there is nothing left that could be harmed, or be asked.
 if ! managers=$(timeout 60 docker node ls --filter role=manager --quiet); then
@@ -16,7 +18,7 @@ fi
 
 id=$(node_id)
 rebar-control progress 20 "moving tasks away"
-docker node update --availability drain "$id" >/dev/null
+docker node update --availability drain "$id" >/dev/null || exit 75
 
 idle() {
     ! docker node ps "$id" --format '{{.CurrentState}}' | grep -q '^Running'
@@ -24,7 +26,7 @@ idle() {
 until_true 120 idle || exit 75
 
 rebar-control progress 70 "demoting"
-docker node demote "$id" >/dev/null
+docker node demote "$id" >/dev/null || exit 75
 demoted() {
     [ "$(membership)" = "active false" ]
 }

@@ -2,7 +2,8 @@
 set -eu
 . ./swarm.sh
 
-case $(membership) in
+state=$(membership) || exit 75
+case $state in
 "inactive "*) ;;
 "active true")
     if [ "$(docker info --format '{{.Swarm.Cluster.ID}}')" != "$(rebar-input cluster_id)" ]; then
@@ -35,4 +36,19 @@ if ! printf '{"ListenAddr":"0.0.0.0:2377","AdvertiseAddr":"%s","RemoteAddrs":["%
     echo "could not join at $(rebar-input remote)" >&2
     exit 75
 fi
-rebar-output node_id "$(node_id)"
+
+# Earlier lives of a machine that was rebuilt and never left: same address,
+# another id. They would go on counting for the quorum.
+see_managers() {
+    # shellcheck disable=SC2046 # one word an id
+    managers=$(docker node inspect $(docker node ls --filter role=manager --quiet) \
+        --format '{{.ID}} {{with .ManagerStatus}}{{.Addr}}{{end}}' 2>/dev/null)
+}
+until_true 30 see_managers || exit 75
+own=$(node_id)
+for other in $(printf '%s\n' "$managers" |
+    awk -v own="$own" -v at="$(rebar-input address):2377" '$1 != own && $2 == at { print $1 }'); do
+    docker node demote "$other" >/dev/null || exit 75
+    until_true 30 docker node rm --force "$other" >/dev/null || exit 75
+done
+rebar-output node_id "$own"

@@ -4,10 +4,13 @@ set -eu
 . ./swarm.sh
 
 left=/var/lib/rebar-swarm/left
-case $(membership) in
+command -v docker >/dev/null || exit 0
+state=$(membership) || exit 75
+case $state in
 "inactive "*) ;;
 "active false")
     # Written down before: once out of the swarm the node knows neither.
+    mkdir -p "$(dirname "$left")"
     printf '%s\n%s\n' "$(node_id)" "$(peers)" >"$left"
     docker swarm leave
     ;;

@@ -12,13 +12,13 @@ expected() {
         awk '$2 == "Running" { print $1 }' | sort -u
 }
 
-complete() {
+all_answered() {
     nodes=$(expected)
-    [ -n "$nodes" ] && [ -z "$(printf '%s\n' "$nodes" | grep -vFx "$seen")" ]
+    [ -n "$nodes" ] && ! printf '%s\n' "$nodes" | grep -qvFx "$seen"
 }
 
 end=$(($(date +%s) + 60))
-until complete; do
+until all_answered; do
     if [ "$(date +%s)" -ge "$end" ]; then
         echo "$url was answered by: ${seen:-nobody}; replicas run on: $(expected | tr '\n' ' ')" >&2
         exit 75

@@ -3,7 +3,9 @@
 set -eu
 . ./swarm.sh
 
-[ "$(membership)" = active ] || exit 0
+command -v docker >/dev/null || exit 0
+state=$(membership) || exit 75
+[ "$state" = active ] || exit 0
 id=$(node_id)
 
 # With no manager left nobody can move anything; the node may still go.
@@ -13,7 +15,7 @@ if ! until_true 30 api_answers; then
 fi
 
 rebar-control progress 20 "moving tasks away"
-api node update --availability drain "$id" >/dev/null
+set_availability drain || exit 75
 idle() {
     tasks=$(api node ps "$id" --format '{{.CurrentState}}') && ! printf '%s\n' "$tasks" | grep -q '^Running'
 }

@@ -6,14 +6,21 @@ umask 077
 rebar-input ca_pem >"$dir/ca.pem"
 rebar-input cert_pem >"$dir/cert.pem"
 
-api_answers || { echo "the API at $(rebar-input endpoint):2376 does not answer" >&2; exit 75; }
+# The load balancer has to see a manager answer before it sends anyone there.
+until_true 30 api_answers || { echo "the API at $(rebar-input endpoint):2376 does not answer" >&2; exit 75; }
 
 # A membership that this swarm does not know is left over from one that is gone.
-if [ "$(membership)" != inactive ] && ! api node inspect "$(node_id)" >/dev/null 2>&1; then
-    docker swarm leave --force
+state=$(membership) || exit 75
+if [ "$state" != inactive ] && ! answer=$(api node inspect "$(node_id)" 2>&1); then
+    case $answer in
+    *"no such node"* | *"not found"*) docker swarm leave --force ;;
+    *) printf '%s
+' "$answer" >&2 && exit 75 ;;
+    esac
+    state=inactive
 fi
 
-if [ "$(membership)" = inactive ]; then
+if [ "$state" = inactive ]; then
     # Through the API and not the command line, where the token would be in
     # sight of every user of the machine.
     if ! printf '{"ListenAddr":"0.0.0.0:2377","AdvertiseAddr":"%s","RemoteAddrs":["%s"],"JoinToken":"%s"}' \
@@ -25,13 +32,17 @@ if [ "$(membership)" = inactive ]; then
     fi
 fi
 
-id=$(node_id)
 # A drain that was not followed by an undo leaves the node closed.
-api node update --availability active "$id" >/dev/null
+set_availability active || exit 75
 
-# Earlier lives of a machine that was rebuilt without leaving.
-for other in $(api node ls --filter "name=$(hostname)" --format '{{.ID}} {{.Hostname}} {{.Status}}' |
-    awk -v host="$(hostname)" '$2 == host && $3 == "Down" { print $1 }'); do
-    [ "$other" = "$id" ] || api node rm --force "$other" >/dev/null
+# Earlier lives of a machine that was rebuilt and never left: same address,
+# another id. The swarm would take them for nodes that are down.
+id=$(node_id)
+known=$(api node ls --quiet) || exit 75
+# shellcheck disable=SC2086 # one word an id
+lives=$(api node inspect $known --format '{{.ID}} {{.Status.Addr}}') || exit 75
+for other in $(printf '%s
+' "$lives" | awk -v own="$id" -v at="$(rebar-input address)" '$1 != own && $2 == at { print $1 }'); do
+    api node rm --force "$other" >/dev/null || exit 75
 done
 rebar-output node_id "$id"

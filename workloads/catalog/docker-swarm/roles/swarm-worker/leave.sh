@@ -4,8 +4,11 @@ set -eu
 . ./swarm.sh
 
 left=/var/lib/rebar-swarm/left
-if [ "$(membership)" != inactive ]; then
+command -v docker >/dev/null || exit 0
+state=$(membership) || exit 75
+if [ "$state" != inactive ]; then
     # Written down before: once out of the swarm the node does not know its id.
+    mkdir -p "$(dirname "$left")"
     node_id >"$left"
     docker swarm leave || docker swarm leave --force
 fi

@@ -22,6 +22,12 @@ api_answers() {
     api node ls --quiet >/dev/null 2>&1
 }
 
+# set_availability active|drain: tried for a while, since a manager that is about
+# to go answers that it is none, and one without a leader refuses.
+set_availability() {
+    until_true 30 api node update --availability "$1" "$(node_id)" >/dev/null
+}
+
 # until_true SECONDS COMMAND...: waits for a condition, for so long.
 until_true() {
     end=$(($(date +%s) + $1))

@@ -1,24 +1,29 @@
 //! The first half of the linter: a document against its JSON Schema, in words that an author understands. What the keys refer
 //! to is `lint/`.
 
+mod forms;
+
 use std::sync::LazyLock;
 
 use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Code, Diagnostic, Place,
     diagnostic::{closest, known},
     document::Document,
     schema,
+    words::{inside, pattern_rule, refs, segments, short, subject, type_help, type_word, value_word},
 };
 
 /// A schema, ready to be used.
 pub(crate) struct Shape {
     schema: Value,
+    /// What stands in for broken parts that a manifest cannot do without, so that the rest is looked at all the same.
+    stand_in: Value,
     validator: Option<Validator>,
 }
 
@@ -30,8 +35,13 @@ pub(crate) struct Findings {
     pub broken: Vec<Vec<String>>,
 }
 
-static WORKLOAD: LazyLock<Shape> = LazyLock::new(|| Shape::new(schema::workload()));
-static ROLE: LazyLock<Shape> = LazyLock::new(|| Shape::new(schema::role()));
+static WORKLOAD: LazyLock<Shape> = LazyLock::new(|| {
+    let metadata = json!({"name": "x", "version": "0.0.0", "summary": "", "license": ""});
+    Shape::new(schema::workload(), json!({"apiVersion": "", "kind": "", "metadata": metadata}))
+});
+static ROLE: LazyLock<Shape> = LazyLock::new(|| {
+    Shape::new(schema::role(), json!({"apiVersion": "", "kind": "", "metadata": {"name": "x", "summary": ""}}))
+});
 
 impl Shape {
     /// The shape of `workload.yaml`.
@@ -45,20 +55,33 @@ impl Shape {
     }
 
     /// Our own schemas are valid: a test builds both.
-    fn new(schema: Value) -> Self {
+    fn new(schema: Value, stand_in: Value) -> Self {
         let validator = jsonschema::draft202012::new(&schema).ok();
         debug_assert!(validator.is_some(), "the generated schemas are valid");
-        Self { schema, validator }
+        Self { schema, stand_in, validator }
+    }
+
+    /// Puts stand-ins where a broken part was taken out.
+    pub(crate) fn complete(&self, value: &mut Value) {
+        fn fill(value: &mut Value, stand_in: &Value) {
+            let (Value::Object(map), Value::Object(stand_in)) = (value, stand_in) else { return };
+            for (key, it) in stand_in {
+                fill(map.entry(key.clone()).or_insert_with(|| it.clone()), it);
+            }
+        }
+        fill(value, &self.stand_in);
     }
 
     /// Everything in which a document differs from the schema.
     pub(crate) fn check(&self, document: &Document, value: &Value) -> Findings {
-        let mut check = Check { shape: self, document, value, found: Findings::default() };
+        let mut check =
+            Check { shape: self, document, value, found: Findings::default(), missing: Vec::new(), meant: Vec::new() };
         if let Some(validator) = &self.validator {
             for error in validator.iter_errors(value) {
                 check.error(&error);
             }
         }
+        check.without_misspelt();
         check.found
     }
 }
@@ -77,9 +100,13 @@ struct Check<'a> {
     document: &'a Document,
     value: &'a Value,
     found: Findings,
+    /// Where one of some keys is missing, with the number of the diagnostic that says so.
+    missing: Vec<(Vec<String>, Vec<String>, usize)>,
+    /// Keys that an unknown key probably stands for.
+    meant: Vec<(Vec<String>, String)>,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
     /// Turns an error of the validator into diagnostics.
     fn error(&mut self, error: &ValidationError<'_>) {
         let path = segments(error.instance_path().as_str());
@@ -101,6 +128,7 @@ impl Check<'_> {
                 if let Some(about) = self.about(error, key) {
                     diagnostic = diagnostic.help(format!("add `{key}:` {about}"));
                 }
+                self.missing.push((path.clone(), vec![key.to_owned()], self.found.diagnostics.len()));
                 self.push(path, diagnostic);
             }
             ValidationErrorKind::Type { kind } => self.wrong_type(path, kind, error),
@@ -118,116 +146,37 @@ impl Check<'_> {
         let diagnostic = match names {
             Some(names) => {
                 let allowed = || names.keys().map(String::as_str);
+                self.meant.extend(closest(key, allowed()).map(|it| (path.to_vec(), it)));
                 Diagnostic::error(Code::UnknownKey, place, format!("unknown key `{key}`{}", inside(path)))
                     .suggest(closest(key, allowed()))
                     .help(known("keys here", allowed()))
             }
             None => Diagnostic::error(Code::Malformed, place, format!("`{key}` cannot be a name{}", inside(path)))
-                .help(self.name_rule(schema)),
+                .help(Self::name_rule(schema)),
         };
         self.push(full, diagnostic);
     }
 
+    /// A key that is there under a wrong name is not missing as well.
+    fn without_misspelt(&mut self) {
+        let misspelt = |(path, keys, _): &&(Vec<String>, Vec<String>, usize)| {
+            self.meant.iter().any(|(at, key)| at == path && keys.contains(key))
+        };
+        let mut gone: Vec<usize> = self.missing.iter().filter(misspelt).map(|it| it.2).collect();
+        gone.sort_unstable();
+        for at in gone.into_iter().rev().filter(|at| *at < self.found.diagnostics.len()).collect::<Vec<_>>() {
+            self.found.diagnostics.remove(at);
+        }
+    }
+
     /// The rule for the names of a map's keys.
-    #[expect(clippy::unused_self, reason = "reads as a question to the check")]
-    fn name_rule(&self, schema: Option<&Value>) -> String {
+    fn name_rule(schema: Option<&Value>) -> &'static str {
         let pattern = schema
             .and_then(|it| it.get("patternProperties"))
             .and_then(Value::as_object)
             .and_then(|it| it.keys().next())
             .map_or("", String::as_str);
-        pattern_rule(pattern).to_owned()
-    }
-
-    /// None of several forms fits: speak about the one that the author seems to mean.
-    fn one_of(&mut self, path: &[String], error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>]) {
-        if self.tagged(path, error, context) {
-            return;
-        }
-        let Some(branches) = self.schema_at(error.schema_path().as_str()).and_then(Value::as_array) else { return };
-        let instance = self.instance(path);
-        let Some(map) = instance.and_then(Value::as_object) else {
-            // Plain enums with documented values arrive here as `oneOf` of constants.
-            let allowed: Vec<&str> = branches.iter().flat_map(constants).collect();
-            return self.not_allowed(path.to_vec(), &allowed, branches);
-        };
-        let required: Vec<Vec<&str>> = branches.iter().map(required_keys).collect();
-        let present: Vec<usize> =
-            (0..required.len()).filter(|at| required[*at].first().is_some_and(|key| map.contains_key(*key))).collect();
-        match present.as_slice() {
-            [only] if context.get(*only).is_some_and(|it| !it.is_empty()) => {
-                for error in &context[*only] {
-                    self.error(error);
-                }
-            }
-            [] => self.no_form(path, map, &required, branches),
-            _ => self.not_one(path, error),
-        }
-    }
-
-    /// Forms that differ by a constant, such as the `type` of a runner.
-    fn tagged(&mut self, path: &[String], error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>]) -> bool {
-        let Some(branches) = self.schema_at(error.schema_path().as_str()).and_then(Value::as_array) else { return false };
-        let Some(tag) = branches.first().and_then(tag_of) else { return false };
-        let Some(map) = self.instance(path).and_then(Value::as_object) else { return false };
-        let allowed: Vec<&str> = branches.iter().filter_map(|it| it["properties"][tag]["const"].as_str()).collect();
-        match map.get(tag).and_then(Value::as_str) {
-            Some(value) => match allowed.iter().position(|it| *it == value) {
-                Some(at) => context.get(at).into_iter().flatten().for_each(|error| self.error(error)),
-                None => {
-                    let mut path = path.to_vec();
-                    path.push(tag.to_owned());
-                    self.not_allowed(path, &allowed, &[]);
-                }
-            },
-            None => {
-                let place = self.document.key_place(&refs(path));
-                let message = format!("the key `{tag}` is missing{}", inside(path));
-                let help = format!("add `{tag}:` with one of {}", allowed.join(", "));
-                self.push(path.to_vec(), Diagnostic::error(Code::MissingKey, place, message).help(help));
-            }
-        }
-        true
-    }
-
-    /// None of the keys that make a form is there.
-    fn no_form(&mut self, path: &[String], map: &serde_json::Map<String, Value>, required: &[Vec<&str>], branches: &[Value]) {
-        let first = required.iter().filter_map(|it| it.first().copied());
-        let options: Vec<&str> = first.collect();
-        let allowed: Vec<&str> =
-            branches.iter().filter_map(|it| it["properties"].as_object()).flatten().map(|(key, _)| key.as_str()).collect();
-        let siblings: Vec<&str> = if allowed.is_empty() { options.clone() } else { allowed };
-        let mut found = false;
-        for key in map.keys().filter(|key| !siblings.contains(&key.as_str()) && !branches.iter().all(|it| it.get("properties").is_none())) {
-            let mut full = path.to_vec();
-            full.push(key.clone());
-            let place = self.document.key_place(&refs(&full));
-            let diagnostic = Diagnostic::error(Code::UnknownKey, place, format!("unknown key `{key}`{}", inside(path)))
-                .suggest(closest(key, siblings.iter().copied()))
-                .help(format!("give exactly one of {}", options.join(", ")));
-            self.push(path.to_vec(), diagnostic);
-            found = true;
-        }
-        if !found {
-            let place = self.document.key_place(&refs(path));
-            let message = format!("one of {} is missing{}", options.join(", "), inside(path));
-            self.push(path.to_vec(), Diagnostic::error(Code::OneOf, place, message).help("give exactly one of them"));
-        }
-    }
-
-    /// More than one form fits, or keys of several forms are mixed.
-    fn not_one(&mut self, path: &[String], error: &ValidationError<'_>) {
-        let branches = self.schema_at(error.schema_path().as_str()).and_then(Value::as_array);
-        let options: Vec<&str> =
-            branches.into_iter().flatten().filter_map(|it| required_keys(it).first().copied()).collect();
-        let map = self.instance(path).and_then(Value::as_object);
-        let given: Vec<&str> = options.iter().copied().filter(|it| map.is_some_and(|map| map.contains_key(*it))).collect();
-        let mut second = path.to_vec();
-        second.extend(given.get(1).map(|it| (*it).to_owned()));
-        let place = self.document.key_place(&refs(&second));
-        let message = format!("`{}` stand together{}", given.join("` and `"), inside(path));
-        let help = format!("give exactly one of {}", options.join(", "));
-        self.push(path.to_vec(), Diagnostic::error(Code::OneOf, place, message).help(help));
+        pattern_rule(pattern)
     }
 
     /// A value of the wrong type.
@@ -256,7 +205,7 @@ impl Check<'_> {
         let diagnostic = match error.kind() {
             ValidationErrorKind::Enum { options } => {
                 let allowed: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-                return self.not_allowed(path, &allowed, &[]);
+                return self.not_allowed(path, &allowed);
             }
             ValidationErrorKind::Constant { expected_value } if path.len() == 1 => {
                 let expected = short(expected_value);
@@ -265,10 +214,11 @@ impl Check<'_> {
             }
             ValidationErrorKind::Constant { expected_value } => {
                 let allowed: Vec<&str> = expected_value.as_str().into_iter().collect();
-                return self.not_allowed(path, &allowed, &[]);
+                return self.not_allowed(path, &allowed);
             }
             ValidationErrorKind::Pattern { pattern } => {
-                Diagnostic::error(Code::Malformed, place, format!("{subject} cannot be {value}")).help(pattern_rule(pattern))
+                Diagnostic::error(Code::Malformed, place, format!("{subject} cannot be {value}"))
+                    .help(pattern_rule(pattern))
             }
             ValidationErrorKind::MaxLength { limit } => {
                 out(format!("{subject} is longer than {limit} characters")).help("shorten it")
@@ -281,13 +231,14 @@ impl Check<'_> {
     }
 
     /// A value outside of a list of constants.
-    fn not_allowed(&mut self, path: Vec<String>, allowed: &[&str], _branches: &[Value]) {
+    fn not_allowed(&mut self, path: Vec<String>, allowed: &[&str]) {
         let place = self.place(&path);
         let value = self.instance(&path).cloned().unwrap_or_default();
         let text = value.as_str().unwrap_or_default();
-        let diagnostic = Diagnostic::error(Code::NotAllowed, place, format!("{} cannot be {}", subject(&path), short(&value)))
-            .suggest(closest(text, allowed.iter().copied()))
-            .help(known("allowed values", allowed.iter().copied()));
+        let diagnostic =
+            Diagnostic::error(Code::NotAllowed, place, format!("{} cannot be {}", subject(&path), short(&value)))
+                .suggest(closest(text, allowed.iter().copied()))
+                .help(known("allowed values", allowed.iter().copied()));
         self.push(path, diagnostic);
     }
 
@@ -303,19 +254,19 @@ impl Check<'_> {
         self.document.place(&refs(path))
     }
 
-    fn instance(&self, path: &[String]) -> Option<&Value> {
+    fn instance(&self, path: &[String]) -> Option<&'a Value> {
         path.iter().try_fold(self.value, |value, segment| match value {
             Value::Array(items) => items.get(segment.parse::<usize>().ok()?),
             other => other.get(segment),
         })
     }
 
-    fn schema_at(&self, pointer: &str) -> Option<&Value> {
+    fn schema_at(&self, pointer: &str) -> Option<&'a Value> {
         self.shape.schema.pointer(pointer)
     }
 
     /// The schema whose keyword raised the error.
-    fn parent_schema(&self, error: &ValidationError<'_>) -> Option<&Value> {
+    fn parent_schema(&self, error: &ValidationError<'_>) -> Option<&'a Value> {
         let pointer = error.schema_path().as_str();
         self.schema_at(pointer.rsplit_once('/')?.0)
     }

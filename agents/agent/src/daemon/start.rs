@@ -1,0 +1,151 @@
+//! Starting an attempt: content, directory, journal, supervisor, in this order. When the journal has it, it will be run once.
+
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::{OpenOptionsExt, symlink},
+    path::PathBuf,
+    process::Stdio,
+    sync::Arc,
+};
+
+use rebar_proto::v1::{AttemptResult, Dispatch, FailureKind};
+use tokio::{
+    process::{Child, Command},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    disk::{
+        content, journal,
+        layout::{AttemptDir, State},
+    },
+    door::fetch::Fetcher,
+    error::{Context, Error},
+    helper, user,
+};
+
+/// What became of a start.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// It is in the journal, and its supervisor runs.
+    Started { attempt: u64, at_ms: i64 },
+    /// The supervisor is gone; what it did is on disk.
+    SupervisorEnded { attempt: u64 },
+    /// It could not be started.
+    Failed { attempt: u64, result: AttemptResult },
+}
+
+impl Begun {
+    pub(crate) fn attempt(&self) -> u64 {
+        match self {
+            Self::Started { attempt, .. } | Self::SupervisorEnded { attempt } | Self::Failed { attempt, .. } => {
+                *attempt
+            }
+        }
+    }
+}
+
+/// Starts attempts.
+#[derive(Debug, Clone)]
+pub(crate) struct Starter {
+    pub(crate) state: State,
+    pub(crate) boot_id: String,
+    pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) reports: mpsc::Sender<Begun>,
+}
+
+impl Starter {
+    /// Starts an attempt that has just been ordered, and stays until its supervisor is gone.
+    pub(crate) async fn start(self, dispatch: Dispatch, cancelled: CancellationToken) {
+        let dir = self.state.attempt(dispatch.attempt);
+        let fetched = tokio::select! {
+            () = cancelled.cancelled() => Err(Error::Cancelled),
+            fetched = self.fetcher.ensure(&dispatch.content) => fetched,
+        };
+        let prepared = match fetched {
+            Ok(()) => self.prepare(dir.clone(), dispatch).await,
+            Err(error) => Err(error),
+        };
+        match prepared {
+            Ok(at_ms) => self.resume(dir, at_ms).await,
+            Err(error) => self.fail(dir, &error).await,
+        }
+    }
+
+    /// Starts the supervisor of an attempt that is in the journal, and stays until it is gone.
+    pub(crate) async fn resume(self, dir: AttemptDir, at_ms: i64) {
+        let attempt = dir.attempt();
+        let mut supervisor = match spawn(&dir) {
+            Ok(supervisor) => supervisor,
+            Err(error) => return self.fail(dir, &error).await,
+        };
+        self.report(Begun::Started { attempt, at_ms }).await;
+        if let Err(error) = supervisor.wait().await {
+            tracing::warn!(attempt, %error, "supervisor not waited for");
+        }
+        self.report(Begun::SupervisorEnded { attempt }).await;
+    }
+
+    async fn prepare(&self, dir: AttemptDir, dispatch: Dispatch) -> Result<i64, Error> {
+        let (state, boot_id) = (self.state.clone(), self.boot_id.clone());
+        let prepared = tokio::task::spawn_blocking(move || prepare(&state, &dir, &dispatch, &boot_id)).await;
+        prepared.unwrap_or_else(|error| Err(Error::Setup(error.to_string())))
+    }
+
+    async fn fail(&self, dir: AttemptDir, error: &Error) {
+        let attempt = dir.attempt();
+        let kind = if matches!(error, Error::Cancelled) { FailureKind::Cancelled } else { FailureKind::Setup };
+        let result = journal::failure(&dir, kind, error.to_string());
+        let kept = std::fs::create_dir_all(dir.root()).at(dir.root());
+        let kept = kept.and_then(|()| journal::write_result(&dir, &result)).and_then(|()| dir.remove_inputs());
+        if let Err(error) = kept {
+            tracing::error!(attempt, %error, "result only in memory");
+        }
+        self.report(Begun::Failed { attempt, result }).await;
+    }
+
+    async fn report(&self, begun: Begun) {
+        // Nobody listens any more when the agent is about to end.
+        let _ = self.reports.send(begun).await;
+    }
+}
+
+fn prepare(state: &State, dir: &AttemptDir, dispatch: &Dispatch, boot_id: &str) -> Result<i64, Error> {
+    let user = if dispatch.user.is_empty() { None } else { Some(user::find(&dispatch.user)?) };
+    dir.create()?;
+    let agent = agent_path()?;
+    for name in helper::NAMES {
+        let link = dir.bin().join(name);
+        symlink(&agent, &link).at(&link)?;
+    }
+    content::stage(state, &dispatch.content, dir, user.as_ref())?;
+    let inputs = if dispatch.inputs_json.is_empty() { "{}" } else { &dispatch.inputs_json };
+    dir.write_inputs(inputs.as_bytes())?;
+    if let Some(user) = &user {
+        content::give_file(&dir.inputs(), user)?;
+    }
+    journal::enter(dir, dispatch, boot_id)
+}
+
+/// Where this program lies, also after it has been replaced by a newer one.
+fn agent_path() -> Result<PathBuf, Error> {
+    let path = std::env::current_exe().at("/proc/self/exe")?;
+    let text = path.to_string_lossy();
+    Ok(text.strip_suffix(" (deleted)").map_or(path.clone(), PathBuf::from))
+}
+
+fn spawn(dir: &AttemptDir) -> Result<Child, Error> {
+    let path = dir.supervisor_log();
+    let words = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).at(&path)?;
+    let second = words.try_clone().at(&path)?;
+    Command::new("/proc/self/exe")
+        .arg("supervise")
+        .arg(dir.root())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(words)
+        .stderr(second)
+        .spawn()
+        .at("/proc/self/exe")
+}

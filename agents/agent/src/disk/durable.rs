@@ -1,0 +1,55 @@
+//! Files that are either the old or the new one, whatever happens. What is in them is not known here.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use crate::error::{Context, Error};
+
+/// Replaces a file in one step and returns when the new one would survive a power cut.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let temporary = path.with_extension("new");
+    let mut file = create_private(&temporary)?;
+    file.write_all(bytes).at(&temporary)?;
+    file.sync_data().at(&temporary)?;
+    fs::rename(&temporary, path).at(path)?;
+    sync_parent(path)
+}
+
+/// Replaces a file in one step: a reader sees the old or the new one, a power cut may lose both.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let temporary = path.with_extension("new");
+    create_private(&temporary)?.write_all(bytes).at(&temporary)?;
+    fs::rename(&temporary, path).at(path)
+}
+
+/// A new file that only its owner may read.
+pub fn create_private(path: &Path) -> Result<File, Error> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).at(path)
+}
+
+/// Makes the name of a file durable.
+pub fn sync_parent(path: &Path) -> Result<(), Error> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    File::open(parent).and_then(|directory| directory.sync_all()).at(parent)
+}
+
+/// The whole file, or nothing when there is none.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).at(path),
+    }
+}
+
+/// Removes a directory and all in it; it may be gone already.
+pub fn remove_tree(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at(path),
+        _ => Ok(()),
+    }
+}

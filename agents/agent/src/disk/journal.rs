@@ -1,0 +1,190 @@
+//! The journal: an attempt is in it before it starts and until the engine has all of it. What a restarted agent makes of what it
+//! finds is decided here; doing it is the daemon's.
+
+use rebar_proto::v1::{AttemptResult, Dispatch, Failed, FailureKind, Phase, attempt_result};
+
+use prost::Message as _;
+
+use crate::{
+    clock,
+    disk::{
+        durable,
+        layout::{AttemptDir, State},
+        spool,
+        status::{self, Status, Supervisor},
+    },
+    error::Error,
+};
+
+/// One entry of the journal, as it lies on disk.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Entry {
+    /// The order, without the inputs: those may hold secrets, and lie in memory while the attempt runs.
+    #[prost(message, optional, tag = "1")]
+    pub dispatch: Option<Dispatch>,
+    /// The boot in which it was written.
+    #[prost(string, tag = "2")]
+    pub boot_id: String,
+    /// When it was written, in milliseconds since 1970.
+    #[prost(int64, tag = "3")]
+    pub at_ms: i64,
+}
+
+/// An attempt that a restarted agent finds.
+#[derive(Debug)]
+pub struct Found {
+    /// Where.
+    pub dir: AttemptDir,
+    /// Which node-role it belongs to; empty when only its result is left.
+    pub node_role: String,
+    /// When it was journalled.
+    pub at_ms: i64,
+    /// What to make of it.
+    pub condition: Condition,
+}
+
+/// What to make of an attempt that was found.
+#[derive(Debug)]
+pub enum Condition {
+    /// It has ended.
+    Ended(AttemptResult),
+    /// Its supervisor lives.
+    Supervised,
+    /// Nothing has been run yet, or the reboot that it asked for is over: start its supervisor.
+    Startable,
+    /// It asked for a reboot that has not come.
+    AwaitsReboot,
+    /// It was running and has no supervisor.
+    Orphaned,
+}
+
+/// Puts an attempt into the journal. When this returns, it will be run at most once, whatever happens.
+pub fn enter(dir: &AttemptDir, dispatch: &Dispatch, boot_id: &str) -> Result<i64, Error> {
+    let at_ms = clock::now_ms();
+    let dispatch = Dispatch { inputs_json: String::new(), ..dispatch.clone() };
+    let entry = Entry { dispatch: Some(dispatch), boot_id: boot_id.to_owned(), at_ms };
+    durable::write(&dir.dispatch(), &entry.encode_to_vec())?;
+    durable::sync_parent(dir.root())?;
+    Ok(at_ms)
+}
+
+/// Reads the entry of an attempt.
+pub fn read(dir: &AttemptDir) -> Result<Option<(Dispatch, Entry)>, Error> {
+    let path = dir.dispatch();
+    let Some(bytes) = durable::read(&path)? else { return Ok(None) };
+    let mut entry = Entry::decode(bytes.as_slice())
+        .map_err(|error| Error::Broken { path: path.clone(), reason: error.to_string() })?;
+    let dispatch = entry.dispatch.take().ok_or(Error::Broken { path, reason: "there is no order in it".to_owned() })?;
+    Ok(Some((dispatch, entry)))
+}
+
+/// Keeps a result until it is acknowledged.
+pub fn write_result(dir: &AttemptDir, result: &AttemptResult) -> Result<(), Error> {
+    durable::write(&dir.result(), &result.encode_to_vec())
+}
+
+/// The result of an attempt, if it has ended.
+pub fn read_result(dir: &AttemptDir) -> Result<Option<AttemptResult>, Error> {
+    let path = dir.result();
+    let Some(bytes) = durable::read(&path)? else { return Ok(None) };
+    AttemptResult::decode(bytes.as_slice()).map(Some).map_err(|error| Error::Broken { path, reason: error.to_string() })
+}
+
+/// Everything that the journal holds. What is not an attempt, or was not yet one, is removed.
+pub fn recover(state: &State, boot_id: &str) -> Result<Vec<Found>, Error> {
+    let mut found = Vec::new();
+    for dir in state.list()? {
+        match examine(&dir, boot_id) {
+            Ok(Some((node_role, at_ms, condition))) => found.push(Found { dir, node_role, at_ms, condition }),
+            Ok(None) => dir.remove()?,
+            Err(error) => {
+                tracing::warn!(attempt = dir.attempt(), %error, "unreadable attempt");
+                let (node_role, at_ms) = (String::new(), 0);
+                found.push(Found { dir, node_role, at_ms, condition: Condition::Orphaned });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn examine(dir: &AttemptDir, boot_id: &str) -> Result<Option<(String, i64, Condition)>, Error> {
+    let entry = read(dir)?;
+    if let Some(result) = read_result(dir)? {
+        let (node_role, at_ms) =
+            entry.map_or((String::new(), 0), |(dispatch, entry)| (dispatch.node_role, entry.at_ms));
+        return Ok(Some((node_role, at_ms, Condition::Ended(result))));
+    }
+    let Some((dispatch, entry)) = entry else { return Ok(None) };
+    let condition = match (status::supervisor(dir)?, status::read(dir)?) {
+        (Supervisor::Alive, _) => Condition::Supervised,
+        // The result may have been written between the two looks.
+        (Supervisor::Gone, _) if dir.result().exists() => match read_result(dir)? {
+            Some(result) => Condition::Ended(result),
+            None => Condition::Orphaned,
+        },
+        (Supervisor::Gone, None) if entry.boot_id == boot_id => Condition::Startable,
+        (Supervisor::Gone, Some(status)) if status.resume.is_some() && status.boot_id == boot_id => {
+            Condition::AwaitsReboot
+        }
+        (Supervisor::Gone, Some(status)) if status.resume.is_some() => Condition::Startable,
+        (Supervisor::Gone, _) => Condition::Orphaned,
+    };
+    Ok(Some((dispatch.node_role, entry.at_ms, condition)))
+}
+
+/// What to make of an attempt whose supervisor is not there any more.
+pub fn look_again(dir: &AttemptDir, boot_id: &str) -> Condition {
+    match examine(dir, boot_id) {
+        Ok(Some((_, _, condition))) => condition,
+        Ok(None) | Err(_) => Condition::Orphaned,
+    }
+}
+
+/// The result of an attempt that can not have one of its own.
+pub fn failure(dir: &AttemptDir, kind: FailureKind, message: String) -> AttemptResult {
+    let phase = current_phase(dir).unwrap_or(Phase::Unspecified);
+    let failed = Failed { phase: phase.into(), kind: kind.into(), exit_code: None, message, retry_after: None };
+    AttemptResult {
+        attempt: dir.attempt(),
+        finished_at: Some(clock::timestamp(clock::now_ms())),
+        outcome: Some(attempt_result::Outcome::Failed(failed)),
+        log_bytes: spool::end(&dir.log()).unwrap_or(0),
+    }
+}
+
+/// The phase that an attempt was in when it was last heard of.
+pub fn current_phase(dir: &AttemptDir) -> Option<Phase> {
+    let (dispatch, _) = read(dir).ok()??;
+    let Status { phase, .. } = status::read(dir).ok().flatten().unwrap_or_default();
+    Phase::try_from(dispatch.phases.get(phase)?.phase).ok()
+}
+
+/// The highest epoch obeyed.
+pub fn read_epoch(state: &State) -> Result<u64, Error> {
+    let path = state.epoch();
+    let Some(bytes) = durable::read(&path)? else { return Ok(0) };
+    let text = String::from_utf8_lossy(&bytes);
+    text.trim().parse().map_err(|_| Error::Broken { path, reason: "not a number".to_owned() })
+}
+
+/// Remembers the highest epoch obeyed.
+pub fn write_epoch(state: &State, epoch: u64) -> Result<(), Error> {
+    durable::write(&state.epoch(), epoch.to_string().as_bytes())
+}
+
+/// Attempts that are done with, oldest first.
+pub fn read_forgotten(state: &State) -> Vec<u64> {
+    let bytes = durable::read(&state.forgotten()).ok().flatten().unwrap_or_default();
+    String::from_utf8_lossy(&bytes).lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// Remembers the attempts that are done with. It guards against orders that come late, which is worth a write but not a wait for
+/// the disk.
+pub fn write_forgotten(state: &State, forgotten: impl Iterator<Item = u64>) -> Result<(), Error> {
+    let mut text = String::new();
+    for attempt in forgotten {
+        text.push_str(&attempt.to_string());
+        text.push('\n');
+    }
+    durable::replace(&state.forgotten(), text.as_bytes())
+}

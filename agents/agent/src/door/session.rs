@@ -1,0 +1,162 @@
+//! Keeping a session open: connect, back off, renew the certificate. What arrives and what is to be said passes through channels.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rebar_link::Backoff;
+use rebar_proto::{
+    MAX_MESSAGE,
+    v1::{AgentMessage, EngineMessage, RenewRequest, agent_client::AgentClient},
+};
+use tokio::{sync::mpsc, time::sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+use crate::{
+    clock,
+    disk::layout::State,
+    door::{
+        dial::{self, Connection},
+        identity::{self, Identity},
+    },
+    error::Error,
+};
+
+/// Messages on their way to the engine that are not yet HTTP/2's.
+const OUTBOUND: usize = 16;
+/// Between two tries to renew; also the longest wait without a look at the clock, which may be set.
+const RENEWAL_PAUSE: Duration = Duration::from_mins(1);
+
+/// What a session tells the daemon.
+#[derive(Debug)]
+pub enum Event {
+    /// A stream is open.
+    Opened(Opened),
+    /// The engine said something.
+    Message(EngineMessage),
+    /// The stream is over.
+    Closed,
+}
+
+/// An open stream.
+#[derive(Debug)]
+pub struct Opened {
+    /// What is to be said.
+    pub outbound: mpsc::Sender<AgentMessage>,
+    /// For other calls on the same connection.
+    pub channel: Channel,
+    /// This machine's address on the way to the engine.
+    pub local: SocketAddr,
+    /// Ends the stream.
+    pub hang_up: CancellationToken,
+    /// To be set when the engine is one that this agent obeys: the next wait is short again.
+    pub welcomed: Arc<AtomicBool>,
+}
+
+/// Keeps a session open until cancelled.
+pub async fn run(state: State, mut identity: Identity, events: mpsc::Sender<Event>, stop: CancellationToken) {
+    let mut backoff = Backoff::default();
+    loop {
+        let welcomed = Arc::new(AtomicBool::new(false));
+        let ended = tokio::select! {
+            () = stop.cancelled() => return,
+            ended = talk(&state, &mut identity, &events, &welcomed) => ended,
+        };
+        match ended {
+            Ok(()) => tracing::info!(engine = identity.engine, "session ended"),
+            Err(error) => tracing::warn!(%error, "no session"),
+        }
+        if events.send(Event::Closed).await.is_err() {
+            return;
+        }
+        if welcomed.load(Ordering::Relaxed) {
+            backoff.reset();
+        }
+        let wait = backoff.next(rand::random());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(wait) => {}
+        }
+    }
+}
+
+/// One session, from the first packet to the last.
+async fn talk(
+    state: &State,
+    identity: &mut Identity,
+    events: &mpsc::Sender<Event>,
+    welcomed: &Arc<AtomicBool>,
+) -> Result<(), Error> {
+    let Connection { channel, local } = dial::dial(&identity.engine, dial::mutual_tls(identity)?).await?;
+    let mut client = AgentClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE);
+    let (outbound, said) = mpsc::channel(OUTBOUND);
+    let hang_up = CancellationToken::new();
+    let opened =
+        Opened { outbound, channel: channel.clone(), local, hang_up: hang_up.clone(), welcomed: welcomed.clone() };
+    if events.send(Event::Opened(opened)).await.is_err() {
+        return Ok(());
+    }
+    let refused = |status: tonic::Status| Error::Refused(status.message().to_owned());
+    let open = client.session(ReceiverStream::new(said));
+    let mut inbound = tokio::select! {
+        () = hang_up.cancelled() => return Ok(()),
+        answer = open => answer.map_err(refused)?.into_inner(),
+    };
+    let renewing = keep_fresh(state, identity, channel);
+    tokio::pin!(renewing);
+    loop {
+        tokio::select! {
+            () = hang_up.cancelled() => return Ok(()),
+            () = &mut renewing => {}
+            message = inbound.message() => match message.map_err(refused)? {
+                Some(message) => if events.send(Event::Message(message)).await.is_err() { return Ok(()) },
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+/// Renews the certificate whenever two thirds of its life are over. The fresh one is used at the next connect.
+async fn keep_fresh(state: &State, identity: &mut Identity, channel: Channel) {
+    let mut client = AgentClient::new(channel);
+    loop {
+        let due = match identity.renew_at() {
+            Ok(at) => at <= clock::now(),
+            Err(error) => {
+                tracing::error!(%error, "own certificate unreadable");
+                true
+            }
+        };
+        if due {
+            match renew(state, identity, &mut client).await {
+                Ok(fresh) => *identity = fresh,
+                Err(error) => tracing::warn!(%error, "certificate not renewed"),
+            }
+        }
+        sleep(RENEWAL_PAUSE).await;
+    }
+}
+
+async fn renew(state: &State, identity: &Identity, client: &mut AgentClient<Channel>) -> Result<Identity, Error> {
+    let (key_pem, csr_pem) = identity::request()?;
+    let answer = client.renew(RenewRequest { csr_pem }).await;
+    let response = answer.map_err(|status| Error::Refused(status.message().to_owned()))?.into_inner();
+    let fresh = Identity {
+        engine: identity.engine.clone(),
+        node: identity.node.clone(),
+        key_pem,
+        certificate_pem: response.certificate_pem,
+        ca_pem: if response.ca_pem.is_empty() { identity.ca_pem.clone() } else { response.ca_pem },
+    };
+    dial::mutual_tls(&fresh)?;
+    fresh.save(state)?;
+    tracing::info!(node = fresh.node, "certificate renewed");
+    Ok(fresh)
+}

@@ -1,0 +1,108 @@
+//! The way of a role's words: secrets out, onto the disk, a knock at the agent's door.
+
+use rebar_proto::v1::Phase;
+
+use crate::{
+    clock,
+    disk::{layout::AttemptDir, spool},
+    error::Error,
+    redact::Redactor,
+    supervise::{Knock, outputs::Watch},
+};
+
+/// How much of the last line is kept for the message of a failure.
+const MAX_LAST_LINE: usize = 300;
+
+/// The log of an attempt.
+#[derive(Debug)]
+pub(crate) struct Log {
+    writer: spool::Writer,
+    pub(crate) redactor: Redactor,
+    watch: Option<Watch>,
+    knock: Knock,
+    line: Vec<u8>,
+    last_line: Vec<u8>,
+}
+
+impl Log {
+    pub(crate) fn open(dir: &AttemptDir, knock: Knock) -> Result<Self, Error> {
+        Ok(Self {
+            writer: spool::Writer::open(&dir.log())?,
+            redactor: Redactor::new(),
+            watch: None,
+            knock,
+            line: Vec::new(),
+            last_line: Vec::new(),
+        })
+    }
+
+    /// Takes secret outputs out as well, from when they are written.
+    pub(crate) fn watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// What a process of the role has written.
+    pub(crate) fn write(&mut self, phase: Phase, bytes: &[u8]) -> Result<(), Error> {
+        if let Some(watch) = &mut self.watch {
+            watch.look(&mut self.redactor);
+        }
+        let shown = self.redactor.push(bytes);
+        self.keep(phase, &shown)
+    }
+
+    /// The process has ended: nothing is held back any longer.
+    pub(crate) fn flush(&mut self, phase: Phase) -> Result<(), Error> {
+        let shown = self.redactor.flush();
+        self.keep(phase, &shown)?;
+        self.end_line();
+        Ok(())
+    }
+
+    /// The last line that the role wrote with something in it.
+    pub(crate) fn last_line(&self) -> String {
+        String::from_utf8_lossy(&self.last_line).trim().to_owned()
+    }
+
+    pub(crate) fn forget_last_line(&mut self) {
+        self.last_line.clear();
+    }
+
+    /// Looks for secrets written since the last word, then returns a text without any.
+    pub(crate) fn without_secrets(&mut self, text: &str) -> String {
+        if let Some(watch) = &mut self.watch {
+            watch.look(&mut self.redactor);
+        }
+        self.redactor.text(text)
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.writer.end()
+    }
+
+    pub(crate) fn knock(&self) {
+        self.knock.knock();
+    }
+
+    fn keep(&mut self, phase: Phase, shown: &[u8]) -> Result<(), Error> {
+        if shown.is_empty() {
+            return Ok(());
+        }
+        self.writer.append(phase.into(), clock::now_ms(), shown)?;
+        self.knock.knock();
+        for byte in shown {
+            match byte {
+                b'\n' | b'\r' => self.end_line(),
+                byte if self.line.len() < MAX_LAST_LINE => self.line.push(*byte),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if !line.trim_ascii().is_empty() {
+            self.last_line = line;
+        }
+    }
+}

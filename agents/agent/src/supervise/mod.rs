@@ -1,0 +1,171 @@
+//! The process that runs one attempt. It is not the agent's child in any way that matters: it has its own session, writes what
+//! happens to the attempt's directory, and goes on when the agent is restarted or replaced.
+
+use std::{os::unix::net::UnixDatagram, path::Path};
+
+use rebar_proto::v1::{AttemptResult, Dispatch, Failed, FailureKind, Phase, attempt_result};
+use rustix::process::{Resource, Rlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock,
+    disk::{
+        content, durable,
+        journal::{self, Entry},
+        layout::AttemptDir,
+        status::{self, Status},
+    },
+    error::{Context, Error},
+    supervise::{log::Log, phases::Ended},
+    user,
+};
+
+pub mod control;
+pub mod environment;
+pub mod leftovers;
+mod log;
+mod outputs;
+mod phases;
+mod process;
+
+/// Files that a role may have open.
+const OPEN_FILES: u64 = 65_536;
+/// More reboots than this are not a plan.
+const MAX_REBOOTS: u32 = 10;
+
+/// Runs the attempt in this directory to its end, or to its reboot.
+pub fn run(path: &Path) -> Result<(), Error> {
+    let dir = AttemptDir::from_path(path)?;
+    // A terminal or a service that ends must not take the attempt with it. It fails only for the leader of a group.
+    let _ = rustix::process::setsid();
+    let _lock = status::lock(&dir)?;
+    let Some((dispatch, entry)) = journal::read(&dir)? else {
+        return Err(Error::Broken { path: dir.dispatch(), reason: "there is no order".to_owned() });
+    };
+    let Some(status) = begin(&dir, &entry, &dispatch.user)? else { return Ok(()) };
+    prepare_process();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().at("/proc/self")?;
+    runtime.block_on(attempt(&dir, &dispatch, status))
+}
+
+/// Marks the attempt as begun. Nothing, when it may not be run: it has ended, or was begun by a supervisor that is gone.
+fn begin(dir: &AttemptDir, entry: &Entry, user: &str) -> Result<Option<Status>, Error> {
+    if dir.result().exists() {
+        return Ok(None);
+    }
+    let pid = std::process::id();
+    let fresh = Status {
+        boot_id: clock::boot_id(),
+        pid,
+        pid_started: clock::process_start(pid).unwrap_or(0),
+        ..Status::default()
+    };
+    match status::read(dir)? {
+        None if entry.boot_id == fresh.boot_id => {
+            status::write(dir, &fresh)?;
+            Ok(Some(fresh))
+        }
+        Some(before) if before.boot_id != fresh.boot_id && before.resume.is_some() => {
+            let phase = before.resume.unwrap_or(before.phase);
+            let status = Status { phase, converged: before.converged, reboots: before.reboots, ..fresh };
+            // Durable, so that a power cut from here on does not bring the machine back to the same point.
+            status::write_durably(dir, &status)?;
+            restore_inputs(dir, user)?;
+            Ok(Some(status))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What the machine's memory held goes with a reboot.
+fn restore_inputs(dir: &AttemptDir, user: &str) -> Result<(), Error> {
+    let kept = dir.inputs_over_reboot();
+    let Some(bytes) = durable::read(&kept)? else { return Ok(()) };
+    dir.write_inputs(&bytes)?;
+    if !user.is_empty() {
+        content::give_file(&dir.inputs(), &user::find(user)?)?;
+    }
+    std::fs::remove_file(&kept).at(kept)
+}
+
+/// Limits and habits that the role's processes inherit.
+fn prepare_process() {
+    // Orphans of the role come to this process, which ends them with their phase.
+    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+        tracing::warn!(%error, "orphans will not be seen");
+    }
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let wanted = Rlimit { current: Some(OPEN_FILES), maximum: Some(OPEN_FILES) };
+    if rustix::process::setrlimit(Resource::Nofile, wanted).is_err() {
+        let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+        let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+    let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
+async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status) -> Result<(), Error> {
+    let knock = Knock::new(dir);
+    let cancelled = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).at("/proc/self")?;
+    let cancel = cancelled.clone();
+    let listener = tokio::spawn(async move {
+        terminate.recv().await;
+        cancel.cancel();
+    });
+    let mut log = Log::open(dir, knock.clone())?;
+    let ended = phases::run(dir, dispatch, status, &mut log, &cancelled).await;
+    listener.abort();
+    let outcome = match ended {
+        Ok(Ended::Succeeded(succeeded)) => attempt_result::Outcome::Succeeded(succeeded),
+        Ok(Ended::Failed(failed)) => attempt_result::Outcome::Failed(failed),
+        Ok(Ended::Reboot) => {
+            knock.knock();
+            return Ok(());
+        }
+        Err(error) => attempt_result::Outcome::Failed(setup_failure(dir, &error)),
+    };
+    let result = AttemptResult {
+        attempt: dir.attempt(),
+        finished_at: Some(clock::timestamp(clock::now_ms())),
+        outcome: Some(outcome),
+        log_bytes: log.end(),
+    };
+    journal::write_result(dir, &result)?;
+    knock.knock();
+    dir.remove_inputs()
+}
+
+fn setup_failure(dir: &AttemptDir, error: &Error) -> Failed {
+    Failed {
+        phase: journal::current_phase(dir).unwrap_or(Phase::Unspecified).into(),
+        kind: FailureKind::Setup.into(),
+        exit_code: None,
+        message: error.to_string(),
+        retry_after: None,
+    }
+}
+
+/// Tells the agent that there is something to see. Nothing is lost when it does not hear: it looks by itself when it comes.
+#[derive(Debug, Clone)]
+pub(crate) struct Knock {
+    socket: Option<std::rc::Rc<UnixDatagram>>,
+    path: std::path::PathBuf,
+    name: [u8; 8],
+}
+
+impl Knock {
+    fn new(dir: &AttemptDir) -> Self {
+        let socket = UnixDatagram::unbound().and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            Ok(std::rc::Rc::new(socket))
+        });
+        Self { socket: socket.ok(), path: crate::knock::address(dir.state()), name: dir.attempt().to_le_bytes() }
+    }
+
+    pub(crate) fn knock(&self) {
+        if let Some(socket) = &self.socket {
+            let _ = socket.send_to(&self.name, &self.path);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The phases of an attempt, one after another: what each exit means, when apply is skipped, when the machine must reboot first.
+
+use std::time::Duration;
+
+use rebar_proto::v1::{Dispatch, Failed, FailureKind, Phase, PhaseWork, Succeeded};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock,
+    disk::{
+        durable,
+        layout::AttemptDir,
+        status::{self, Status},
+    },
+    error::Error,
+    supervise::{
+        MAX_REBOOTS,
+        control::{Control, Reboot, one_line},
+        environment::phase_name,
+        log::Log,
+        outputs::{self, Watch},
+        process::{self, Bounds, Ended as ProcessEnded},
+    },
+};
+
+/// A phase without a limit of its own.
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
+/// "Not now": the exit code of sysexits(3) for a temporary failure.
+const EX_TEMPFAIL: i32 = 75;
+/// The check's word for "not so yet".
+const NOT_CONVERGED: i32 = 1;
+
+/// How an attempt ended, or that it has not.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Succeeded(Succeeded),
+    Failed(Failed),
+    Reboot,
+}
+
+/// What a phase leads to.
+enum Next {
+    GoOn,
+    Converged,
+    Fail(Failed),
+}
+
+/// Runs the phases from where the status says.
+pub(crate) async fn run(
+    dir: &AttemptDir,
+    dispatch: &Dispatch,
+    mut status: Status,
+    log: &mut Log,
+    cancelled: &CancellationToken,
+) -> Result<Ended, Error> {
+    learn_secrets(dir, dispatch, log)?;
+    let first = status.phase;
+    for (index, work) in dispatch.phases.iter().enumerate().skip(first) {
+        if work.phase() == Phase::Apply && status.converged {
+            continue;
+        }
+        status.phase = index;
+        status::write(dir, &status)?;
+        log.forget_last_line();
+        match phase(dir, (dispatch, work), &mut status, log, cancelled).await? {
+            Next::GoOn => {}
+            Next::Converged => status.converged = true,
+            Next::Fail(failed) => return Ok(Ended::Failed(failed)),
+        }
+        let control = match Control::read(dir)? {
+            Ok(control) => control,
+            Err(message) => return Ok(Ended::Failed(failure(work, FailureKind::Error, message))),
+        };
+        if control.reboot() != Reboot::No {
+            return reboot(dir, work, status, control);
+        }
+    }
+    finish(dir, dispatch, &status, log)
+}
+
+/// From here on the values of secret inputs do not pass into the log.
+fn learn_secrets(dir: &AttemptDir, dispatch: &Dispatch, log: &mut Log) -> Result<(), Error> {
+    if !dispatch.secret_inputs.is_empty() {
+        let path = dir.inputs();
+        let bytes = durable::read(&path)?.unwrap_or_default();
+        let inputs: Map<String, Value> = serde_json::from_slice(&bytes)
+            .map_err(|_| Error::Broken { path, reason: "the inputs are not one JSON object".to_owned() })?;
+        let secret = dispatch.secret_inputs.iter().filter_map(|name| inputs.get(name));
+        secret.for_each(|value| log.redactor.learn(value));
+    }
+    log.watch(Watch::new(dir, &dispatch.secret_outputs));
+    Ok(())
+}
+
+/// Runs one phase: once, or for verify until it succeeded often enough.
+async fn phase(
+    dir: &AttemptDir,
+    (dispatch, work): (&Dispatch, &PhaseWork),
+    status: &mut Status,
+    log: &mut Log,
+    cancelled: &CancellationToken,
+) -> Result<Next, Error> {
+    let limit = clock::from_duration(work.timeout.as_ref()).unwrap_or(DEFAULT_TIMEOUT);
+    let (until, limit) = match before_deadline(dispatch) {
+        Some(left) if left < limit => (Instant::now() + left, left),
+        _ => (Instant::now() + limit, limit),
+    };
+    let every = clock::from_duration(work.every.as_ref()).filter(|_| work.phase() == Phase::Verify);
+    let mut successes = 0;
+    loop {
+        let bounds = Bounds { until, cancelled };
+        let look = |log: &mut Log| progress(dir, status, log);
+        let ended = process::run(dir, (dispatch, work), log, bounds, look).await?;
+        let control = Control::read(dir)?;
+        let retry_after = control.as_ref().ok().and_then(Control::retry_after);
+        let next = judge(work, ended, retry_after, limit, log);
+        let Some(every) = every else { return Ok(next) };
+        successes = if matches!(next, Next::GoOn) { successes + 1 } else { 0 };
+        let is_final = !matches!(ended, ProcessEnded::Exit(code) if code != EX_TEMPFAIL) || retry_after.is_some();
+        if is_final || successes >= work.successes.max(1) {
+            return Ok(next);
+        }
+        if Instant::now() + every >= until {
+            return Ok(Next::Fail(never_verified(work, ended, limit, log)));
+        }
+        tokio::select! {
+            () = sleep(every) => {}
+            () = cancelled.cancelled() => return Ok(judge(work, ProcessEnded::Cancelled, None, limit, log)),
+        }
+    }
+}
+
+/// What is left until nobody wants the attempt any more.
+fn before_deadline(dispatch: &Dispatch) -> Option<Duration> {
+    let left = clock::from_timestamp(dispatch.deadline.as_ref()?).saturating_sub(clock::now_ms());
+    Some(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+}
+
+/// What the end of a process means.
+fn judge(work: &PhaseWork, ended: ProcessEnded, retry_after: Option<Duration>, limit: Duration, log: &Log) -> Next {
+    let name = phase_name(work.phase());
+    let (kind, exit_code, what) = match ended {
+        ProcessEnded::Cancelled => (FailureKind::Cancelled, None, format!("{name} was cancelled")),
+        ProcessEnded::Timeout => (FailureKind::Timeout, None, format!("{name} was killed after {}", seconds(limit))),
+        ProcessEnded::Exit(EX_TEMPFAIL) => {
+            (FailureKind::Tempfail, Some(EX_TEMPFAIL), format!("{name} asked for another try"))
+        }
+        ProcessEnded::Exit(code) if retry_after.is_some() => {
+            (FailureKind::Tempfail, Some(code), format!("{name} asked for another try"))
+        }
+        ProcessEnded::Exit(0) if work.phase() == Phase::Check => return Next::Converged,
+        ProcessEnded::Exit(NOT_CONVERGED) if work.phase() == Phase::Check => return Next::GoOn,
+        ProcessEnded::Exit(0) => return Next::GoOn,
+        ProcessEnded::Exit(code) => (FailureKind::Error, Some(code), format!("{name} ended with exit code {code}")),
+        ProcessEnded::Signal(signal) => (FailureKind::Error, None, format!("{name} was killed by signal {signal}")),
+    };
+    let message = with_last_line(what, log);
+    let retry_after = retry_after.map(clock::duration);
+    Next::Fail(Failed { exit_code, retry_after, ..failure(work, kind, message) })
+}
+
+fn never_verified(work: &PhaseWork, ended: ProcessEnded, limit: Duration, log: &Log) -> Failed {
+    let wanted = work.successes.max(1);
+    let what = format!("verify did not succeed {wanted} times in a row within {}", seconds(limit));
+    let exit_code = match ended {
+        ProcessEnded::Exit(code) if code != 0 => Some(code),
+        _ => None,
+    };
+    Failed { exit_code, ..failure(work, FailureKind::Timeout, with_last_line(what, log)) }
+}
+
+fn failure(work: &PhaseWork, kind: FailureKind, message: String) -> Failed {
+    Failed { phase: work.phase, kind: kind.into(), exit_code: None, message, retry_after: None }
+}
+
+/// The role's last words tell more than its exit code. They come out of the log, so there is no secret in them.
+fn with_last_line(what: String, log: &Log) -> String {
+    match log.last_line() {
+        line if line.is_empty() => what,
+        line => format!("{what}: {line}"),
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        format!("{} s", duration.as_secs())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
+/// Shows the agent how far the role says it is.
+fn progress(dir: &AttemptDir, status: &mut Status, log: &mut Log) {
+    let Ok(Ok(Control { progress: Some(said), .. })) = Control::read(dir) else { return };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+    let percent = said.percent.clamp(0.0, 100.0) as u32;
+    let now = Some(status::Progress { percent, text: one_line(&log.without_secrets(&said.text)) });
+    if status.progress == now {
+        return;
+    }
+    status.progress = now;
+    if let Err(error) = status::write(dir, status) {
+        tracing::warn!(%error, "progress not shown");
+    }
+    log.knock();
+}
+
+/// Makes everything that the attempt needs after the boot durable. The agent reboots the machine, since it knows what else runs.
+fn reboot(dir: &AttemptDir, work: &PhaseWork, status: Status, control: Control) -> Result<Ended, Error> {
+    if status.reboots >= MAX_REBOOTS {
+        let message = format!("the role asked for more than {MAX_REBOOTS} reboots");
+        return Ok(Ended::Failed(failure(work, FailureKind::Error, message)));
+    }
+    if let Some(inputs) = durable::read(&dir.inputs())? {
+        durable::write(&dir.inputs_over_reboot(), &inputs)?;
+    }
+    let resume = if control.reboot() == Reboot::Again { status.phase } else { status.phase + 1 };
+    Control { reboot: None, ..control }.write(dir)?;
+    // What the role wrote without waiting for the disk must be there after the boot as well.
+    rustix::fs::sync();
+    let status = Status { resume: Some(resume), reboots: status.reboots + 1, ..status };
+    status::write_durably(dir, &status)?;
+    Ok(Ended::Reboot)
+}
+
+fn finish(dir: &AttemptDir, dispatch: &Dispatch, status: &Status, log: &mut Log) -> Result<Ended, Error> {
+    let outputs_json = match outputs::read(dir)? {
+        Ok(outputs) => outputs,
+        Err(message) => {
+            let phase = dispatch.phases.last().map_or(Phase::Unspecified.into(), |work| work.phase);
+            let kind = FailureKind::BadOutputs.into();
+            return Ok(Ended::Failed(Failed { phase, kind, exit_code: None, message, retry_after: None }));
+        }
+    };
+    let note = Control::read(dir)?.ok().and_then(|control| control.note).unwrap_or_default();
+    let note = one_line(&log.without_secrets(&note));
+    Ok(Ended::Succeeded(Succeeded { outputs_json, converged: status.converged, note }))
+}

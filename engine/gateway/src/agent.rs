@@ -1,0 +1,115 @@
+//! The `Agent` service: a session, a fresh certificate, the content of a role. The guard in `access` lets only nodes through. What
+//! happens in a session is in `session`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
+use rebar_ports::{AgentDoor, Authority, Clock};
+use rebar_proto::{
+    MAX_CHUNK,
+    v1::{AgentMessage, FetchRequest, FetchResponse, RenewRequest, RenewResponse, agent_server::Agent},
+};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::{
+    Limits, convert, enrolment,
+    outbox::{self, OutStream},
+    peer::Peer,
+    registry::Registry,
+    session::Session,
+    status,
+};
+
+/// The service.
+pub(crate) struct AgentService {
+    pub(crate) door: Arc<dyn AgentDoor>,
+    pub(crate) authority: Arc<dyn Authority>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) sessions: Arc<Semaphore>,
+    pub(crate) fetches: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl Agent for AgentService {
+    type SessionStream = OutStream;
+    type FetchStream = BoxStream<'static, Result<FetchResponse, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let peer = peer(&request)?;
+        let Ok(permit) = self.sessions.clone().try_acquire_owned() else {
+            tracing::warn!(node = %peer.node, limit = self.limits.sessions, "session refused: too many");
+            return Err(Status::resource_exhausted("too many sessions; come back later"));
+        };
+        let (outbox, stream) = outbox::channel(self.limits.queue);
+        let session = Session {
+            peer,
+            door: self.door.clone(),
+            clock: self.clock.clone(),
+            limits: self.limits.clone(),
+            registry: self.registry.clone(),
+            stop: self.stop.clone(),
+        };
+        let inbound = request.into_inner();
+        // The answer begins before hello is read, since a client may wait for it before it says anything.
+        self.tasks.spawn(async move {
+            session.run(inbound, outbox).await;
+            drop(permit);
+        });
+        Ok(Response::new(stream))
+    }
+
+    async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewResponse>, Status> {
+        let Peer { node, .. } = peer(&request)?;
+        // A session means that the engine still knows the node: one that was removed must not renew itself for ever.
+        if !self.registry.has(&node) {
+            return Err(Status::failed_precondition("a certificate is renewed during a session; open one first"));
+        }
+        let RenewRequest { csr_pem } = request.into_inner();
+        enrolment::check_request(&csr_pem)?;
+        let certificate_pem = self.authority.sign_agent(&csr_pem, &node, self.clock.now()).map_err(|error| {
+            tracing::error!(%node, %error, "certificate not renewed");
+            status::of_authority(&error)
+        })?;
+        tracing::info!(%node, "certificate renewed");
+        Ok(Response::new(RenewResponse { certificate_pem, ca_pem: self.authority.ca_pem().to_owned() }))
+    }
+
+    async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        let Peer { node, .. } = peer(&request)?;
+        let FetchRequest { digest, offset } = request.into_inner();
+        let digest = convert::digest(&digest).map_err(|it| Status::invalid_argument(it.to_string()))?;
+        let Ok(permit) = self.fetches.clone().try_acquire_owned() else {
+            return Err(Status::resource_exhausted("too many transfers; come back later"));
+        };
+        let content = self.door.content(digest).await.map_err(|it| status::of_door(&it))?;
+        let Some(content) = content.map(Bytes::from) else {
+            tracing::warn!(%node, %digest, "content asked for is not here");
+            return Err(Status::not_found(format!("no content {digest} here")));
+        };
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        if start > content.len() {
+            return Err(Status::out_of_range(format!("the content has {} bytes", content.len())));
+        }
+        let chunks = futures::stream::unfold(content.slice(start..), |mut rest| async move {
+            let chunk = rest.split_to(rest.len().min(MAX_CHUNK));
+            (!chunk.is_empty()).then(|| (Ok(FetchResponse { chunk: chunk.into() }), rest))
+        });
+        // The permit lives as long as the stream.
+        Ok(Response::new(chunks.inspect(move |_| _ = &permit).boxed()))
+    }
+}
+
+/// The node that a call comes from. The guard has put it there; without it nothing is answered.
+fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
+    request.extensions().get::<Peer>().cloned().ok_or_else(|| Status::unauthenticated("no certificate"))
+}

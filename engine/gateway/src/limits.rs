@@ -1,0 +1,86 @@
+//! Every limit of the door in one place, with the reason for its size. Sizes that both sides must know are in `rebar-proto`.
+
+use std::time::Duration;
+
+/// TLS handshakes at one time, from whomever.
+pub(crate) const HANDSHAKES: usize = 256;
+/// Calls at one time on one connection: a session, a renewal and some fetches.
+pub(crate) const STREAMS_PER_CONNECTION: u32 = 16;
+/// The headers of one call, in bytes.
+pub(crate) const HEADERS: u32 = 16 * 1024;
+/// Between two pings of HTTP/2 on a connection, whether or not a session is on it.
+pub(crate) const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+/// A connection that has not answered such a ping for this long is closed: with the pause before it less than 15 s.
+pub(crate) const KEEPALIVE_PATIENCE: Duration = Duration::from_secs(8);
+/// So many pings in a row that heard nothing end a session: with [`Limits::ping`] of 5 s a silent agent is noticed after 10 to 15 s.
+pub(crate) const QUIET_PINGS: u32 = 2;
+/// The largest enrolment, in bytes: a token and a certificate request.
+pub(crate) const ENROL_MESSAGE: usize = 32 * 1024;
+/// The longest token, in bytes.
+pub(crate) const TOKEN: usize = 256;
+/// The longest certificate request, in bytes of PEM.
+pub(crate) const CSR: usize = 16 * 1024;
+/// The facts of a machine, in bytes of JSON.
+pub(crate) const FACTS: usize = 256 * 1024;
+/// The attempts that an agent may say it holds.
+pub(crate) const HELD: usize = 8192;
+/// The version of an agent and the id of a boot, in bytes.
+pub(crate) const SHORT_TEXT: usize = 128;
+/// A line for people, in bytes; what is longer is cut.
+pub(crate) const LINE: usize = 2048;
+/// The longest wait that a role may ask for.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_hours(24 * 30);
+/// Messages of one session that are being stored at one time. The store commits them in groups.
+pub(crate) const STORING: usize = 64;
+/// Messages of one session that wait to be stored; when reached, the stream is not read until some are.
+pub(crate) const WAITING: usize = 1024;
+/// The same in bytes.
+pub(crate) const WAITING_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of messages on their way to one agent; more, and the session is lost.
+pub(crate) const OUTBOUND_BYTES: usize = 32 * 1024 * 1024;
+/// Transfers of content at one time, over all nodes; each holds one archive in memory.
+pub(crate) const FETCHES: usize = 256;
+/// How long an ended session goes on storing what the agent said before.
+pub(crate) const DRAIN: Duration = Duration::from_secs(5);
+/// How long the door waits for its connections when the engine stops.
+pub(crate) const STOP: Duration = Duration::from_secs(8);
+/// The age at which the door's own certificate is replaced by a fresh one.
+pub(crate) const IDENTITY_AGE: Duration = Duration::from_hours(24);
+/// The wait before the next try when that went wrong.
+pub(crate) const IDENTITY_RETRY: Duration = Duration::from_mins(10);
+
+/// The limits that an engine may set otherwise; the defaults are meant for production.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
+    /// How long a session may be open before the agent has said hello.
+    pub hello: Duration,
+    /// Between two pings of a session.
+    pub ping: Duration,
+    /// How long a connection without a client certificate may last: long enough to enrol.
+    pub anonymous: Duration,
+    /// Connections at one time that showed a node's certificate.
+    pub connections: usize,
+    /// Connections at one time that showed none.
+    pub anonymous_connections: usize,
+    /// Sessions at one time.
+    pub sessions: usize,
+    /// Messages on their way to one agent; more, and the session is lost.
+    pub queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            hello: Duration::from_secs(10),
+            ping: Duration::from_secs(5),
+            anonymous: Duration::from_secs(30),
+            connections: 4096,
+            anonymous_connections: 128,
+            sessions: 4096,
+            queue: 4096,
+        }
+    }
+}

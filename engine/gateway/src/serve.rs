@@ -1,0 +1,258 @@
+//! The listener and its connections: TLS, who is there, HTTP/2, limits, an orderly stop. What is said on a connection is the
+//! services' business.
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use jiff::Timestamp;
+use rebar_model::Span;
+use rebar_ports::{AgentDoor, Authority, Clock};
+use rebar_proto::{
+    MAX_MESSAGE,
+    v1::{agent_server::AgentServer, enrolment_server::EnrolmentServer},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::service::Routes;
+
+use crate::{
+    access::guard,
+    agent::AgentService,
+    enrolment::EnrolmentService,
+    limits::{
+        ENROL_MESSAGE, FETCHES, HANDSHAKES, HEADERS, IDENTITY_AGE, IDENTITY_RETRY, KEEPALIVE_EVERY, KEEPALIVE_PATIENCE,
+        Limits, STOP, STREAMS_PER_CONNECTION,
+    },
+    peer::{self, Named, Peer},
+    registry::Registry,
+    tls::{self, TlsError},
+};
+
+/// The agents' door.
+#[derive(Debug, Clone, Copy)]
+pub struct Gateway;
+
+/// How the door is set up.
+#[derive(Debug, Clone, Default)]
+pub struct GatewayConfig {
+    /// Names and addresses, besides the engine's own name, that the certificate is valid for.
+    pub sans: Vec<String>,
+    /// Limits; the defaults are meant for production.
+    pub limits: Limits,
+}
+
+/// Why the door could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// No certificate, or none that works.
+    #[error("the agents' door has no TLS: {0}")]
+    Tls(#[from] TlsError),
+}
+
+impl Gateway {
+    /// Serves agents until cancelled. An error means that nothing was served.
+    pub async fn serve(
+        listener: TcpListener,
+        door: Arc<dyn AgentDoor>,
+        authority: Arc<dyn Authority>,
+        clock: Arc<dyn Clock>,
+        config: GatewayConfig,
+        stop: CancellationToken,
+    ) -> Result<(), GatewayError> {
+        let GatewayConfig { sans, limits } = config;
+        // Dropping this future must end the tasks too.
+        let stop = stop.child_token();
+        let _ending = stop.clone().drop_guard();
+        let tasks = TaskTracker::new();
+        let house = Arc::new(House {
+            routes: routes(door, authority.clone(), clock.clone(), &limits, &tasks, &stop),
+            clock: clock.clone(),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            anonymous: Arc::new(Semaphore::new(limits.anonymous_connections)),
+            nodes: Arc::new(Semaphore::new(limits.connections)),
+            limits,
+            stop: stop.clone(),
+        });
+        let mut tls = tls::server(&*authority, &clock, &sans)?;
+        let mut renew_at = after(&*clock, IDENTITY_AGE);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = clock.sleep_until(renew_at) => match tls::server(&*authority, &clock, &sans) {
+                    Ok(fresh) => (tls, renew_at) = (fresh, after(&*clock, IDENTITY_AGE)),
+                    Err(error) => {
+                        tracing::error!(%error, "the door's certificate was not renewed");
+                        renew_at = after(&*clock, IDENTITY_RETRY);
+                    }
+                },
+                accepted = listener.accept() => match accepted {
+                    Ok((tcp, _)) => house.admit(tcp, TlsAcceptor::from(tls.clone()), &tasks),
+                    Err(error) => {
+                        tracing::warn!(%error, "no connection could be accepted");
+                        // Out of file descriptors, most likely; the next try at once would only spin.
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+            }
+        }
+        tasks.close();
+        if timeout(STOP, tasks.wait()).await.is_err() {
+            tracing::warn!(left = tasks.len(), "connections of agents were not closed in time");
+        }
+        Ok(())
+    }
+}
+
+fn after(clock: &dyn Clock, wait: Duration) -> Timestamp {
+    Span::from_secs(wait.as_secs()).after(clock.now())
+}
+
+fn routes(
+    door: Arc<dyn AgentDoor>,
+    authority: Arc<dyn Authority>,
+    clock: Arc<dyn Clock>,
+    limits: &Limits,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Routes {
+    let enrolment = EnrolmentService { door: door.clone(), authority: authority.clone(), clock: clock.clone() };
+    let agent = AgentService {
+        door,
+        authority,
+        clock,
+        limits: limits.clone(),
+        registry: Arc::new(Registry::default()),
+        sessions: Arc::new(Semaphore::new(limits.sessions)),
+        fetches: Arc::new(Semaphore::new(FETCHES)),
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    };
+    Routes::default()
+        .add_service(EnrolmentServer::new(enrolment).max_decoding_message_size(ENROL_MESSAGE))
+        .add_service(
+            AgentServer::new(agent).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE),
+        )
+        .prepare()
+}
+
+/// What all connections share.
+struct House {
+    routes: Routes,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    handshakes: Arc<Semaphore>,
+    anonymous: Arc<Semaphore>,
+    nodes: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl House {
+    fn admit(self: &Arc<Self>, tcp: TcpStream, acceptor: TlsAcceptor, tasks: &TaskTracker) {
+        let Ok(permit) = self.handshakes.clone().try_acquire_owned() else {
+            tracing::warn!(limit = HANDSHAKES, "connection refused: too many handshakes");
+            return;
+        };
+        let house = self.clone();
+        tasks.spawn(async move {
+            let stop = house.stop.clone();
+            let greeted = tokio::select! {
+                () = stop.cancelled() => return,
+                greeted = house.greet(tcp, acceptor) => greeted,
+            };
+            drop(permit);
+            if let Some(tls) = greeted {
+                house.host(tls).await;
+            }
+        });
+    }
+
+    async fn greet(&self, tcp: TcpStream, acceptor: TlsAcceptor) -> Option<TlsStream<TcpStream>> {
+        let from = tcp.peer_addr().ok()?;
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!(%from, %error, "connection without nodelay");
+        }
+        match timeout(self.limits.handshake, acceptor.accept(tcp)).await {
+            Ok(Ok(tls)) => Some(tls),
+            Ok(Err(error)) => {
+                tracing::info!(%from, %error, "handshake refused");
+                None
+            }
+            Err(_) => {
+                tracing::info!(%from, "handshake took too long");
+                None
+            }
+        }
+    }
+
+    /// Serves a connection to its end.
+    async fn host(&self, tls: TlsStream<TcpStream>) {
+        let named = who(&tls);
+        let Some(permit) = self.seat(named.as_ref()) else { return };
+        let hang_up = CancellationToken::new();
+        let peer = named.as_ref().map(|it| Peer { node: it.node.clone(), hang_up: hang_up.clone() });
+        let service = service_fn(|request: Request<Incoming>| guard(self.routes.clone(), peer.clone(), request));
+        let connection = builder().serve_connection(TokioIo::new(tls), service);
+        let mut connection = Box::pin(connection);
+        let over = self.over(named.as_ref());
+        tokio::select! {
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                // Its calls end by themselves, since they hear of the stop too.
+                _ = timeout(STOP, connection).await;
+            }
+            () = hang_up.cancelled() => {}
+            () = over => tracing::info!(node = named.as_ref().map(|it| it.node.as_str()), "connection is too old"),
+            ended = connection.as_mut() => if let Err(error) = ended {
+                tracing::debug!(node = named.as_ref().map(|it| it.node.as_str()), %error, "connection broke");
+            }
+        }
+        drop(permit);
+    }
+
+    /// A place among the connections. Strangers have their own, so that they cannot keep nodes out.
+    fn seat(&self, named: Option<&Named>) -> Option<OwnedSemaphorePermit> {
+        let seats = if named.is_some() { &self.nodes } else { &self.anonymous };
+        let seat = seats.clone().try_acquire_owned().ok();
+        if seat.is_none() {
+            tracing::warn!(node = named.map(|it| it.node.as_str()), "connection refused: too many");
+        }
+        seat
+    }
+
+    /// Resolves when the connection has lived long enough: a stranger's after a while, a node's with its certificate.
+    async fn over(&self, named: Option<&Named>) {
+        match named {
+            None => tokio::time::sleep(self.limits.anonymous).await,
+            Some(named) => {
+                let until = Timestamp::from_second(named.until).unwrap_or(Timestamp::MAX);
+                self.clock.sleep_until(until).await;
+            }
+        }
+    }
+}
+
+/// The node whose certificate was verified in the handshake.
+fn who(tls: &TlsStream<TcpStream>) -> Option<Named> {
+    let (tcp, session) = tls.get_ref();
+    let certificate = session.peer_certificates()?.first()?;
+    peer::named(certificate)
+        .inspect_err(|error| tracing::warn!(from = ?tcp.peer_addr().ok(), %error, "certificate of no node"))
+        .ok()
+}
+
+fn builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_EVERY)
+        .keep_alive_timeout(KEEPALIVE_PATIENCE)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .max_header_list_size(HEADERS);
+    builder
+}

@@ -1,0 +1,50 @@
+//! What can go wrong when something is asked of the engine.
+
+use rebar_manifest::{Diagnostic, PackageError};
+use rebar_ports::{ProviderError, StoreError};
+use rebar_scheduler::Refusal;
+
+/// Why the engine did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The scheduler refuses it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The provider could not do it.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The store could not keep it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The provider is not configured in this engine.
+    #[error("this engine has no provider `{0}`")]
+    NoProvider(String),
+    /// The engine is stopping, or lost its database a moment ago.
+    #[error("the engine could not make this durable; ask again")]
+    Stopped,
+}
+
+/// Why a package was not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It has mistakes.
+    #[error("the package has {} mistakes", .0.len())]
+    Lint(Vec<Diagnostic>),
+    /// It is not a package.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The engine could not keep it.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Why an engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another engine leads this database.
+    #[error("another engine leads this database; stop it, or wait {0} after it died")]
+    NotLeading(rebar_model::Span),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

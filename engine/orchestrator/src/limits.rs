@@ -1,0 +1,18 @@
+//! The limits of the engine's inside, in one place.
+
+use rebar_model::Span;
+
+/// How many inputs may wait for the owner; senders wait beyond that.
+pub const MAX_INBOX: usize = 4_096;
+/// How many inputs one commit takes at most.
+pub const MAX_BATCH: usize = 512;
+/// How long an engine leads without renewing its lease.
+pub const LEASE_TTL: Span = Span::from_secs(10);
+/// How long an enrolment token is worth something.
+pub const ENROL_TOKEN_TTL: Span = Span::from_secs(3_600);
+/// How many effects may wait for the outbox.
+pub(crate) const MAX_OUTBOX: usize = 16_384;
+/// How many pieces of logs may wait to be written; agents wait beyond that.
+pub(crate) const MAX_LOG_QUEUE: usize = 1_024;
+/// How long to wait before a service or a store that failed is asked again.
+pub(crate) const RETRY_PAUSE: Span = Span::from_secs(1);

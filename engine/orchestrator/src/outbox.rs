@@ -1,0 +1,125 @@
+//! Carries effects out, in order, after the store has the changes behind them. Looks the content up in the World and opens secrets at
+//! the last moment, for the one node that declared them.
+
+use std::collections::BTreeMap;
+
+use rebar_model::{Attempt, AttemptId, Ident, NodeName, Runner, SecretRef};
+use rebar_ports::{AgentCommand, PhaseWork, StoreError, Work};
+use rebar_scheduler::Effect;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::shared::SharedRef;
+
+/// Carries effects out until cancelled.
+pub(crate) async fn run(shared: SharedRef, mut effects: mpsc::Receiver<Effect>, stop: CancellationToken) {
+    loop {
+        let effect = tokio::select! {
+            () = stop.cancelled() => return,
+            effect = effects.recv() => match effect {
+                Some(effect) => effect,
+                None => return,
+            },
+        };
+        match effect {
+            Effect::Dispatch { node, attempt } => dispatch(&shared, &node, attempt).await,
+            Effect::Cancel { node, attempt } => {
+                let epoch = shared.read(rebar_model::World::epoch);
+                shared.sessions.send(&node, AgentCommand::Cancel { attempt, epoch });
+            }
+            Effect::Release { node, attempt } => {
+                shared.sessions.send(&node, AgentCommand::ResultStored { attempt });
+            }
+            Effect::Reconcile => shared.kick_services(),
+        }
+    }
+}
+
+/// Hands an attempt to its agent. If a secret cannot be opened the attempt waits for its deadline, with the reason in the log.
+async fn dispatch(shared: &SharedRef, node: &NodeName, attempt: AttemptId) {
+    let Some(mut work) = shared.read(|world| prepare(world, attempt)) else {
+        return;
+    };
+    for (name, value) in &mut work.inputs {
+        match open(shared, value).await {
+            Ok(opened) => *value = opened,
+            Err(error) => {
+                tracing::error!(%attempt, input = %name, %error, "secret cannot be opened");
+                return;
+            }
+        }
+    }
+    shared.sessions.send(node, AgentCommand::Dispatch(Box::new(work)));
+}
+
+/// The work of an attempt, secrets still as references; none if it is not under way any more.
+fn prepare(world: &rebar_model::World, attempt: AttemptId) -> Option<Work> {
+    let attempt = world.attempts().get(&attempt)?;
+    let node_role = world.node_role(&attempt.node_role)?;
+    let role = &world.role_of(&node_role.spec)?.manifest.spec;
+    let Runner::Script { shell, user } = &role.runner else { return None };
+    let phases = attempt.phases.iter().filter_map(|phase| {
+        let spec = role.phases.get(*phase)?;
+        Some(PhaseWork {
+            phase: *phase,
+            run: spec.run.clone(),
+            timeout: spec.timeout.unwrap_or(rebar_model::PhaseSpec::DEFAULT_TIMEOUT),
+            every: spec.every,
+            successes: spec.successes.unwrap_or(1),
+            env: spec.env.clone(),
+        })
+    });
+    Some(Work {
+        attempt: attempt.id,
+        epoch: attempt.epoch.max(world.epoch()),
+        node_role: attempt.node_role.clone(),
+        content: node_role.spec.content,
+        phases: phases.collect(),
+        inputs: inputs(attempt),
+        secret_inputs: node_role
+            .spec
+            .bindings
+            .iter()
+            .filter(|(_, it)| it.secret)
+            .map(|(name, _)| name.clone())
+            .collect(),
+        secret_outputs: role.outputs.iter().filter(|(_, it)| it.secret).map(|(name, _)| name.clone()).collect(),
+        shell: shell.clone(),
+        user: user.clone(),
+        deadline: attempt.deadline,
+    })
+}
+
+fn inputs(attempt: &Attempt) -> BTreeMap<Ident, Value> {
+    attempt.inputs.iter().map(|(name, it)| (name.clone(), it.value.clone())).collect()
+}
+
+/// A value with its secrets opened, also inside arrays and objects.
+async fn open(shared: &SharedRef, value: &Value) -> Result<Value, StoreError> {
+    if let Some(reference) = SecretRef::from_value(value) {
+        let bytes = shared.ports.vault.open(&reference).await?.ok_or(StoreError::Corrupt {
+            what: "secret",
+            detail: "a reference has nothing sealed under it".to_owned(),
+        })?;
+        return serde_json::from_slice(&bytes)
+            .map_err(|_| StoreError::Corrupt { what: "secret", detail: "it is not JSON".to_owned() });
+    }
+    match value {
+        Value::Array(items) => {
+            let mut opened = Vec::with_capacity(items.len());
+            for item in items {
+                opened.push(Box::pin(open(shared, item)).await?);
+            }
+            Ok(Value::Array(opened))
+        }
+        Value::Object(fields) => {
+            let mut opened = serde_json::Map::new();
+            for (key, field) in fields {
+                opened.insert(key.clone(), Box::pin(open(shared, field)).await?);
+            }
+            Ok(Value::Object(opened))
+        }
+        other => Ok(other.clone()),
+    }
+}

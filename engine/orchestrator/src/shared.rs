@@ -1,0 +1,86 @@
+//! What the tasks of the engine share: the published World, the ports, and who waits for what. Only the owner writes the World, and
+//! only after the store has it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use rebar_model::{AttemptId, ResourceId, Seq, World};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::{Ports, handle::AttemptProgress, log_writer::LogPiece, owner::Message, sessions::Sessions};
+
+/// What the tasks of the engine share.
+pub(crate) struct Shared {
+    pub ports: Ports,
+    pub inbox: mpsc::Sender<Message>,
+    pub logs: mpsc::Sender<LogPiece>,
+    pub sessions: Sessions,
+    pub published: watch::Sender<Seq>,
+    pub log_ticks: watch::Sender<u64>,
+    /// One for each service, in the order of the ports: look at what is desired.
+    pub kicks: Vec<Notify>,
+    world: RwLock<World>,
+    progress: Mutex<BTreeMap<AttemptId, AttemptProgress>>,
+    pending: Mutex<BTreeMap<ResourceId, String>>,
+}
+
+impl Shared {
+    pub fn new(ports: Ports, world: World, inbox: mpsc::Sender<Message>, logs: mpsc::Sender<LogPiece>) -> Self {
+        let kicks = ports.services.iter().map(|_| Notify::new()).collect();
+        let published = watch::Sender::new(world.applied());
+        Self {
+            ports,
+            inbox,
+            logs,
+            sessions: Sessions::default(),
+            published,
+            log_ticks: watch::Sender::new(0),
+            kicks,
+            world: RwLock::new(world),
+            progress: Mutex::default(),
+            pending: Mutex::default(),
+        }
+    }
+
+    /// A short, consistent look at the committed World.
+    pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        look(&self.world.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Publishes what was committed. Only the owner calls this.
+    pub fn publish(&self, change: impl FnOnce(&mut World)) {
+        let seq = {
+            let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+            change(&mut world);
+            world.applied()
+        };
+        self.published.send_replace(seq);
+    }
+
+    /// How far attempts are; forgotten when they end.
+    pub fn progress(&self) -> MutexGuard<'_, BTreeMap<AttemptId, AttemptProgress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What services wait for.
+    pub fn pending(&self) -> MutexGuard<'_, BTreeMap<ResourceId, String>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has every service look.
+    pub fn kick_services(&self) {
+        self.kicks.iter().for_each(Notify::notify_one);
+    }
+}
+
+/// The World of a handle that tests and tools look at.
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("applied", &self.read(World::applied)).finish_non_exhaustive()
+    }
+}
+
+/// A cheap reference to what is shared.
+pub(crate) type SharedRef = Arc<Shared>;

@@ -1,0 +1,70 @@
+//! Makes attempts: which phases they ask for, how long they may take.
+
+use jiff::Timestamp;
+use rebar_model::{Attempt, AttemptKind, NodeRole, Phase, PhaseSpec, RoleSpec, Runner, Span, World};
+
+use crate::resolve::Resolved;
+
+/// What an attempt may take beyond the time-outs of its phases: fetching content, the way there and back.
+pub const DEADLINE_SLACK: Span = Span::from_secs(60);
+
+/// What a service may take where the role says nothing.
+const SERVICE_TIMEOUT: Span = Span::from_secs(60);
+
+/// The phases of an attempt, in the order in which they run; only those that the role has.
+pub fn phases_of(role: &RoleSpec, kind: AttemptKind, content_changed: bool) -> Vec<Phase> {
+    let wanted: &[Phase] = match kind {
+        AttemptKind::Undo => &[Phase::Drain, Phase::Undo],
+        AttemptKind::Replace => &[Phase::Drain, Phase::Undo, Phase::Apply, Phase::Verify],
+        AttemptKind::Apply if content_changed => &[Phase::Check, Phase::Drain, Phase::Apply, Phase::Verify],
+        AttemptKind::Apply => &[Phase::Check, Phase::Apply, Phase::Verify],
+    };
+    wanted.iter().copied().filter(|phase| role.phases.get(*phase).is_some()).collect()
+}
+
+/// What kind of attempt brings a node-role to Active.
+pub(crate) fn apply_kind(node_role: &NodeRole, resolved: &Resolved) -> AttemptKind {
+    match &node_role.status.last {
+        Some(last) if last.replace_key != resolved.replace_key => AttemptKind::Replace,
+        _ => AttemptKind::Apply,
+    }
+}
+
+/// The next attempt of a node-role.
+pub(crate) fn next_attempt(
+    world: &World,
+    node_role: &NodeRole,
+    role: &RoleSpec,
+    kind: AttemptKind,
+    resolved: Resolved,
+    now: Timestamp,
+) -> Attempt {
+    let changed = node_role.status.last.as_ref().is_some_and(|it| it.content != node_role.spec.content);
+    let phases = phases_of(role, kind, changed);
+    let allowed = match role.runner {
+        Runner::Builtin { .. } | Runner::Noop {} => {
+            role.phases.apply.as_ref().and_then(|it| it.timeout).unwrap_or(SERVICE_TIMEOUT)
+        }
+        Runner::Script { .. } => phases
+            .iter()
+            .filter_map(|phase| role.phases.get(*phase))
+            .map(|it| it.timeout.unwrap_or(PhaseSpec::DEFAULT_TIMEOUT))
+            .fold(DEADLINE_SLACK, Span::plus),
+    };
+    Attempt {
+        id: world.next_attempt(),
+        node_role: node_role.spec.id.clone(),
+        number: node_role.status.attempts + 1,
+        kind,
+        phases,
+        node: node_role.spec.agent.clone(),
+        epoch: world.epoch(),
+        key: resolved.key,
+        inputs: resolved.inputs,
+        started_at: now,
+        deadline: allowed.after(now),
+        accepted_at: None,
+        ended_at: None,
+        outcome: None,
+    }
+}

@@ -1,0 +1,118 @@
+//! Accepts a plan: the wishes become a revision, its node-roles are wired, and what changed starts to move.
+
+use jiff::Timestamp;
+use rebar_model::{
+    Action, Actor, Change, Deployment, DeploymentName, Digest, Intent, NodeRole, NodeRoleStatus, Plan, PlanStep,
+    Revision, RoleName, State, Trigger, World,
+};
+
+use super::{
+    lifecycle::{busy, find, leave},
+    move_to, moved,
+};
+use crate::{Decision, Input, Refusal, plan};
+
+/// Accepts a plan, if it would be made the same now and everything destructive in it is granted.
+pub(super) fn accept(
+    world: &World,
+    name: &DeploymentName,
+    given: Digest,
+    grants: &[RoleName],
+    by: &Actor,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    let deployment = find(world, name)?;
+    busy(deployment)?;
+    let current = plan(world, name).map_err(Refusal::BadPlan)?;
+    if current.id != given {
+        return Err(Refusal::StalePlan {
+            deployment: name.clone(),
+            given,
+            current: current.id,
+            base: deployment.revision,
+        });
+    }
+    let missing: Vec<_> = current.destructive.iter().filter(|it| !grants.contains(it)).cloned().collect();
+    if !missing.is_empty() {
+        return Err(Refusal::NotGranted { roles: missing });
+    }
+    let mut decision = Decision::default();
+    let touched: Vec<_> = current
+        .steps
+        .iter()
+        .filter(|it| !matches!(it.action, Action::Keep | Action::Maybe))
+        .map(|it| it.spec.id.clone())
+        .collect();
+    record(deployment, &current, touched.clone(), by, now, &mut decision);
+    for step in &current.steps {
+        wire(world, step, &mut decision)?;
+    }
+    decision.next.push(Input::Suspect { roots: touched });
+    for step in &current.steps {
+        decision.look(&step.spec.id);
+    }
+    Ok(decision)
+}
+
+fn record(
+    deployment: &Deployment,
+    plan: &Plan,
+    touched: Vec<rebar_model::NodeRoleId>,
+    by: &Actor,
+    now: Timestamp,
+    decision: &mut Decision,
+) {
+    let no = deployment.revision.next();
+    let revision = Revision {
+        deployment: deployment.name.clone(),
+        no,
+        spec: plan.spec.clone(),
+        plan: plan.id,
+        by: by.clone(),
+        at: now,
+        touched,
+    };
+    let deployment = Deployment { revision: no, leaders: plan.leaders.clone(), ..deployment.clone() };
+    decision.change(Change::DeploymentPut { deployment: Box::new(deployment) });
+    decision.change(Change::RevisionAccepted { revision: Box::new(revision) });
+}
+
+fn wire(world: &World, step: &PlanStep, decision: &mut Decision) -> Result<(), Refusal> {
+    let id = &step.spec.id;
+    let known = world.node_role(id);
+    if known.is_none_or(|it| it.spec != step.spec) {
+        decision.change(Change::NodeRoleSpecified { spec: step.spec.clone() });
+    }
+    let Some(known) = known else {
+        decision.change(move_to(id, NodeRoleStatus::new()));
+        return Ok(());
+    };
+    match step.action {
+        Action::Retire => leave(world, known, Intent::Absent, decision),
+        Action::Forget => leave(world, known, Intent::Forgotten, decision),
+        Action::Create | Action::Change => {
+            let status = stir(known)?;
+            if status != known.status {
+                decision.change(move_to(id, status));
+            }
+        }
+        Action::Keep | Action::Maybe => {
+            if known.spec != step.spec && known.status.state.is_fresh() {
+                decision.change(move_to(id, moved(&known.status, [Trigger::Suspected])?));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The status of a node-role whose role or inputs changed, or that is wanted again.
+fn stir(known: &NodeRole) -> Result<NodeRoleStatus, Refusal> {
+    let mut status = match known.status.state {
+        State::Active { .. } => moved(&known.status, [Trigger::Staled])?,
+        State::Failed { .. } => moved(&known.status, [Trigger::Retried])?,
+        State::Removed => moved(&known.status, [Trigger::Revived])?,
+        _ => known.status.clone(),
+    };
+    (status.intent, status.tries, status.not_before) = (Intent::Present, 0, None);
+    Ok(status)
+}

@@ -1,0 +1,85 @@
+//! The life of a deployment: rebuild and destroy, and what follows when everything of it is gone.
+
+use rebar_model::{Change, Deployment, DeploymentName, Intent, Mode, NodeRole, NodeRoleStatus, State, World};
+
+use super::{move_to, report::cancel};
+use crate::{Decision, Input, Refusal};
+
+/// A deployment that has to be there.
+pub(super) fn find<'a>(world: &'a World, name: &DeploymentName) -> Result<&'a Deployment, Refusal> {
+    world.deployments().get(name).ok_or_else(|| Refusal::NotFound { kind: "deployment", name: name.to_string() })
+}
+
+/// The word for what keeps a deployment busy.
+pub(super) fn busy(deployment: &Deployment) -> Result<(), Refusal> {
+    let doing = match deployment.mode {
+        Mode::Converging => return Ok(()),
+        Mode::Rebuilding => "rebuilt",
+        Mode::Destroying => "destroyed",
+    };
+    Err(Refusal::Busy { deployment: deployment.name.clone(), doing })
+}
+
+/// Undoes everything, to build it again or to forget it.
+pub(super) fn wipe(world: &World, name: &DeploymentName, mode: Mode) -> Result<Decision, Refusal> {
+    let deployment = find(world, name)?;
+    if mode == Mode::Rebuilding {
+        busy(deployment)?;
+    }
+    let mut decision = Decision::default();
+    let deployment = Deployment { mode, paused: None, ..deployment.clone() };
+    decision.change(Change::DeploymentPut { deployment: Box::new(deployment) });
+    for (_, node_role) in world.node_roles_of(name) {
+        leave(world, node_role, Intent::Absent, &mut decision);
+    }
+    for (id, _) in world.node_roles_of(name) {
+        decision.look(id);
+    }
+    decision.next.push(Input::Settle { deployment: name.clone() });
+    Ok(decision)
+}
+
+/// Wants a node-role away: what runs for its presence is cancelled, an undo under way goes on, one that failed is tried again.
+pub(super) fn leave(world: &World, node_role: &NodeRole, intent: Intent, decision: &mut Decision) {
+    let status = &node_role.status;
+    let mut changed = NodeRoleStatus { intent, tries: 0, not_before: None, ..status.clone() };
+    match status.state {
+        State::Running { .. } => cancel(world, node_role, decision),
+        State::Failed { .. } => changed.state = State::Waiting,
+        _ => {}
+    }
+    if changed != *status {
+        decision.change(move_to(&node_role.spec.id, changed));
+    }
+}
+
+/// When everything of a deployment that is being wiped is gone: builds it again, or forgets it.
+pub(super) fn settle(world: &World, name: &DeploymentName) -> Result<Decision, Refusal> {
+    let deployment = find(world, name)?;
+    let mut decision = Decision::default();
+    let counts = world.counts(name);
+    let all_gone = counts.keys().all(|word| *word == State::Removed.word());
+    if !all_gone {
+        return Ok(decision);
+    }
+    match deployment.mode {
+        Mode::Converging => {}
+        Mode::Rebuilding => {
+            let rebuilt =
+                Deployment { mode: Mode::Converging, rebuilds: deployment.rebuilds + 1, ..deployment.clone() };
+            decision.change(Change::DeploymentPut { deployment: Box::new(rebuilt) });
+            for (id, node_role) in world.node_roles_of(name) {
+                let status = NodeRoleStatus { attempts: node_role.status.attempts, ..NodeRoleStatus::new() };
+                decision.change(move_to(id, status));
+                decision.look(id);
+            }
+        }
+        Mode::Destroying => {
+            for (id, _) in world.node_roles_of(name) {
+                decision.change(Change::NodeRoleRemoved { id: id.clone() });
+            }
+            decision.change(Change::DeploymentRemoved { name: name.clone() });
+        }
+    }
+    Ok(decision)
+}

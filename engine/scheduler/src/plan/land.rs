@@ -1,0 +1,309 @@
+//! Which roles land where: the instances of a deployment. What their inputs are bound to is `bind.rs`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use rebar_model::{
+    Deployment, GroupName, GroupSpec, Node, NodeName, NodeRoleId, RoleDefinition, RoleName, Runner, RunsOn, Scope,
+    Source, Target, Workload, World,
+};
+use serde_json::{Value, json};
+
+use super::{PlanError, parameter};
+use crate::expr::holds;
+
+/// A role on one node, or on the deployment itself.
+#[derive(Debug, Clone)]
+pub(super) struct Instance<'a> {
+    pub id: NodeRoleId,
+    pub role: &'a Arc<RoleDefinition>,
+    pub node: Option<&'a Node>,
+    pub group: Option<GroupName>,
+    pub ordinal: u32,
+}
+
+impl Instance<'_> {
+    /// The node whose agent runs it.
+    pub fn agent(&self) -> Option<NodeName> {
+        let spec = &self.role.manifest.spec;
+        let default = match spec.runner {
+            Runner::Script { .. } if spec.scope != Scope::Deployment => RunsOn::Agent,
+            _ => RunsOn::Engine,
+        };
+        match spec.runs_on.unwrap_or(default) {
+            RunsOn::Agent => self.node.map(|it| it.name.clone()),
+            RunsOn::Engine => None,
+        }
+    }
+}
+
+/// Everything of a deployment before it is wired.
+pub(super) struct Landscape<'a> {
+    pub deployment: &'a Deployment,
+    pub workload: &'a Arc<Workload>,
+    pub leaders: BTreeMap<RoleName, NodeName>,
+    members: BTreeMap<&'a NodeName, Member<'a>>,
+    by_role: BTreeMap<RoleName, Vec<Instance<'a>>>,
+}
+
+/// A node with the groups that it is in.
+struct Member<'a> {
+    node: &'a Node,
+    groups: BTreeMap<&'a GroupName, u32>,
+}
+
+impl<'a> Landscape<'a> {
+    /// All instances, in a stable order.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance<'a>> {
+        self.by_role.values().flatten()
+    }
+
+    /// The instances of a role, ordered by group, ordinal and name.
+    pub fn of_role(&self, role: &RoleName) -> &[Instance<'a>] {
+        self.by_role.get(role).map_or(&[], Vec::as_slice)
+    }
+
+    /// The nodes of a group, by ordinal.
+    pub fn group(&self, group: &GroupName) -> Vec<&'a Node> {
+        let mut nodes: Vec<_> =
+            self.members.values().filter_map(|it| Some((*it.groups.get(group)?, it.node))).collect();
+        nodes.sort_by_key(|(ordinal, _)| *ordinal);
+        nodes.into_iter().map(|(_, node)| node).collect()
+    }
+
+    /// The variables that expressions see.
+    pub fn variables(&self, world: &World, node: Option<&Node>) -> Vec<(&'static str, Value)> {
+        let groups: BTreeMap<_, Vec<_>> = self
+            .workload
+            .spec
+            .groups
+            .keys()
+            .map(|group| (group.to_string(), self.group(group).iter().map(|it| it.name.to_string()).collect()))
+            .collect();
+        let mut variables = vec![
+            ("deployment", json!({"name": self.deployment.name})),
+            ("params", parameter::all(world, self.deployment, self.workload, node)),
+            ("group", json!(groups)),
+        ];
+        if let Some(node) = node {
+            variables.push(("node", node_variable(node)));
+        }
+        variables
+    }
+}
+
+/// A node as expressions see it: its facts, name and labels at the top.
+fn node_variable(node: &Node) -> Value {
+    let mut value = serde_json::to_value(node.facts.clone().unwrap_or_default()).unwrap_or_else(|_| json!({}));
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("facts".to_owned(), serde_json::to_value(&node.facts).unwrap_or(Value::Null));
+        fields.insert("name".to_owned(), json!(node.name));
+        fields.insert("labels".to_owned(), json!(node.labels));
+    }
+    value
+}
+
+/// Finds out which roles land where.
+pub(super) fn land<'a>(
+    world: &'a World,
+    deployment: &'a Deployment,
+    workload: &'a Arc<Workload>,
+    errors: &mut Vec<PlanError>,
+) -> Landscape<'a> {
+    let members = members(world, deployment, workload, errors);
+    let mut landscape = Landscape { deployment, workload, leaders: BTreeMap::new(), members, by_role: BTreeMap::new() };
+    qualify(world, &landscape, errors);
+    parameter::check(world, deployment, workload, errors);
+    let mut wanted = explicit(&landscape);
+    while let Some(more) = implied(&landscape, &wanted) {
+        wanted.extend(more);
+    }
+    for (name, role) in &workload.roles {
+        let instances = instances(world, &mut landscape, name, role, &wanted, errors);
+        if !instances.is_empty() {
+            landscape.by_role.insert(name.clone(), instances);
+        }
+    }
+    landscape
+}
+
+fn members<'a>(
+    world: &'a World,
+    deployment: &'a Deployment,
+    workload: &'a Workload,
+    errors: &mut Vec<PlanError>,
+) -> BTreeMap<&'a NodeName, Member<'a>> {
+    let mut members: BTreeMap<&NodeName, Member<'_>> = BTreeMap::new();
+    for (group, nodes) in &deployment.spec.groups {
+        if !workload.spec.groups.contains_key(group) {
+            let known = workload.spec.groups.keys().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+            errors.push(PlanError::NoGroup { group: group.clone(), known });
+            continue;
+        }
+        for (ordinal, name) in (0_u32..).zip(nodes) {
+            match world.nodes().get(name) {
+                None => errors.push(PlanError::NoNode { group: group.clone(), node: name.clone() }),
+                Some(node) => {
+                    let member = members.entry(name).or_insert(Member { node, groups: BTreeMap::new() });
+                    member.groups.insert(group, ordinal);
+                }
+            }
+        }
+    }
+    members
+}
+
+fn qualify(world: &World, landscape: &Landscape<'_>, errors: &mut Vec<PlanError>) {
+    for (group, spec) in &landscape.workload.spec.groups {
+        let nodes = landscape.group(group);
+        if let Some(rule) = size_rule(spec, nodes.len()) {
+            errors.push(PlanError::GroupSize { group: group.clone(), have: nodes.len(), rule });
+        }
+        let Some(needs) = &spec.needs else { continue };
+        for node in nodes {
+            let refuse = |why| PlanError::NotQualified { node: node.name.clone(), group: group.clone(), why };
+            match holds(needs, &landscape.variables(world, Some(node))) {
+                Ok(true) => {}
+                Ok(false) => errors.push(refuse(format!("`{needs}` does not hold"))),
+                Err(detail) => errors.push(refuse(detail)),
+            }
+        }
+    }
+}
+
+fn size_rule(spec: &GroupSpec, have: usize) -> Option<String> {
+    let have = u32::try_from(have).unwrap_or(u32::MAX);
+    match (spec.min, spec.max) {
+        (Some(min), _) if have < min => Some(format!("needs at least {min}")),
+        (_, Some(max)) if have > max => Some(format!("takes at most {max}")),
+        _ if spec.odd && have.is_multiple_of(2) => Some("needs an odd number".to_owned()),
+        _ => None,
+    }
+}
+
+type Wanted<'a> = BTreeSet<(&'a RoleName, Option<&'a NodeName>)>;
+
+/// The places where the workload itself puts roles.
+fn explicit<'a>(landscape: &Landscape<'a>) -> Wanted<'a> {
+    let mut wanted = Wanted::new();
+    for (name, role) in &landscape.workload.roles {
+        let spec = &role.manifest.spec;
+        let bind = spec.bind.clone().unwrap_or_default();
+        if spec.scope == Scope::Deployment {
+            if !bind.implicit {
+                wanted.insert((name, None));
+            }
+            continue;
+        }
+        for (node, member) in &landscape.members {
+            let listed = |group: &GroupName| {
+                let by_group = landscape.workload.spec.groups.get(group).is_some_and(|it| it.roles.contains(name));
+                by_group || (!bind.implicit && bind.groups.contains(group))
+            };
+            if member.groups.keys().any(|group| listed(group)) {
+                wanted.insert((name, Some(*node)));
+            }
+        }
+    }
+    wanted
+}
+
+/// The places that the roles so far ask for: implicit roles that they need; none when nothing is missing.
+fn implied<'a>(landscape: &Landscape<'a>, wanted: &Wanted<'a>) -> Option<Wanted<'a>> {
+    let mut more = Wanted::new();
+    for (name, node) in wanted {
+        let Some(role) = landscape.workload.roles.get(*name) else { continue };
+        for needed in needs(landscape, role) {
+            let Some((needed, definition)) = landscape.workload.roles.get_key_value(&needed) else { continue };
+            let spec = &definition.manifest.spec;
+            let Some(bind) = spec.bind.as_ref().filter(|it| it.implicit) else { continue };
+            if spec.scope == Scope::Deployment {
+                more.insert((needed, None));
+                continue;
+            }
+            for (other, member) in &landscape.members {
+                let here = node.is_none() || *node == Some(*other) || spec.scope == Scope::Leader;
+                let bound = bind.groups.is_empty() || member.groups.keys().any(|it| bind.groups.contains(it));
+                if here && bound {
+                    more.insert((needed, Some(*other)));
+                }
+            }
+        }
+    }
+    let more: Wanted<'a> = more.difference(wanted).copied().collect();
+    (!more.is_empty()).then_some(more)
+}
+
+/// The roles that a role names, directly or by capability.
+fn needs(landscape: &Landscape<'_>, role: &RoleDefinition) -> Vec<RoleName> {
+    let spec = &role.manifest.spec;
+    let mut needs: Vec<RoleName> = spec.requires.iter().filter_map(|it| it.role.clone()).collect();
+    for capability in spec.requires.iter().filter_map(|it| it.capability.as_ref()) {
+        let providers = landscape.workload.roles.iter();
+        needs.extend(
+            providers.filter(|(_, it)| it.manifest.spec.provides.contains(capability)).map(|(name, _)| name.clone()),
+        );
+    }
+    needs.extend(spec.inputs.values().filter_map(|it| match &it.from {
+        Some(Source::Role { role, .. }) => Some(role.clone()),
+        _ => None,
+    }));
+    needs
+}
+
+fn instances<'a>(
+    world: &World,
+    landscape: &mut Landscape<'a>,
+    name: &RoleName,
+    role: &'a Arc<RoleDefinition>,
+    wanted: &Wanted<'a>,
+    errors: &mut Vec<PlanError>,
+) -> Vec<Instance<'a>> {
+    let mut found = Vec::new();
+    for (_, node) in wanted.iter().filter(|(it, _)| *it == name) {
+        let member = node.and_then(|it| landscape.members.get(it));
+        if let Some(when) = &role.manifest.spec.when {
+            let place = format!("role `{name}`, when");
+            match holds(when, &landscape.variables(world, member.map(|it| it.node))) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(detail) => errors.push(PlanError::Expression { place, detail }),
+            }
+        }
+        let seat = member.and_then(|it| seat(landscape.workload, it, name, role));
+        let target = node.map_or(Target::Deployment, |it| Target::Node(it.clone()));
+        found.push(Instance {
+            id: NodeRoleId { deployment: landscape.deployment.name.clone(), role: name.clone(), target },
+            role,
+            node: member.map(|it| it.node),
+            group: seat.as_ref().map(|(group, _)| group.clone()),
+            ordinal: seat.map_or(0, |(_, ordinal)| ordinal),
+        });
+    }
+    found.sort_by(|a, b| (&a.group, a.ordinal, &a.id).cmp(&(&b.group, b.ordinal, &b.id)));
+    if let Some(leader) = elect(landscape.deployment, name, &found) {
+        landscape.leaders.insert(name.clone(), leader.clone());
+        if role.manifest.spec.scope == Scope::Leader {
+            found.retain(|it| it.id.node() == Some(&leader));
+        }
+    }
+    found
+}
+
+/// The group through which a node got a role, and its place there.
+fn seat(workload: &Workload, member: &Member<'_>, name: &RoleName, role: &RoleDefinition) -> Option<(GroupName, u32)> {
+    let bound = |group: &GroupName| {
+        let by_group = workload.spec.groups.get(group).is_some_and(|it| it.roles.contains(name));
+        by_group || role.manifest.spec.bind.as_ref().is_some_and(|it| it.groups.is_empty() || it.groups.contains(group))
+    };
+    member.groups.iter().find(|(group, _)| bound(group)).map(|(group, ordinal)| ((*group).clone(), *ordinal))
+}
+
+/// The elected node of a role: the one elected before while it is a candidate, else the lowest ordinal.
+fn elect(deployment: &Deployment, role: &RoleName, candidates: &[Instance<'_>]) -> Option<NodeName> {
+    let before = deployment.leaders.get(role);
+    let stays = candidates.iter().find(|it| it.id.node().is_some() && it.id.node() == before);
+    stays.or_else(|| candidates.first()).and_then(|it| it.id.node().cloned())
+}

@@ -1,0 +1,67 @@
+//! One statement for many rows. The rows are written as `VALUES ($1, $2), ($3, $4), …`, which SQLite and PostgreSQL read alike
+//! in INSERT, UPDATE … FROM and DELETE … IN. Passing the rows as one JSON document would need fewer placeholders, but each
+//! database unpacks JSON with functions of its own, and PostgreSQL's refuse the character U+0000, which may stand in any value.
+
+use std::fmt::Write as _;
+
+use rebar_ports::StoreError;
+
+use crate::database::{Transaction, Value};
+
+/// The most rows of one statement. With the widest table it stays far below the 32,766 values that SQLite binds.
+const MAX_ROWS: usize = 256;
+
+/// How many statements a connection keeps prepared: each bulk statement comes in nine sizes.
+pub(crate) const PREPARED_STATEMENTS: usize = 512;
+
+/// A statement around a list of rows with `N` values each. In UPDATE and DELETE the values are called `column1`, `column2` ….
+pub(crate) struct Bulk<const N: usize> {
+    /// What stands before the rows, up to `VALUES`.
+    pub(crate) before: &'static str,
+    /// What stands after them.
+    pub(crate) after: &'static str,
+}
+
+impl<const N: usize> Bulk<N> {
+    /// Runs the statement for all rows: how many it touched.
+    pub(crate) async fn run(&self, transaction: &mut Transaction, rows: Vec<[Value; N]>) -> Result<u64, StoreError> {
+        let mut touched = 0;
+        let mut left = rows.len();
+        let mut rows = rows.into_iter();
+        while left > 0 {
+            // Powers of two only, so that few texts exist and each stays prepared.
+            let size = (1 << left.ilog2()).min(MAX_ROWS);
+            let values: Vec<Value> = rows.by_ref().take(size).flatten().collect();
+            touched += transaction.execute_composed(self.text(size), values).await?;
+            left -= size;
+        }
+        Ok(touched)
+    }
+
+    fn text(&self, rows: usize) -> String {
+        let mut text = String::with_capacity(self.before.len() + self.after.len() + rows * N * 6);
+        text.push_str(self.before);
+        for row in 0..rows {
+            text.push_str(if row == 0 { " (" } else { ", (" });
+            for column in 0..N {
+                let comma = if column == 0 { "" } else { ", " };
+                // Writing to a text cannot fail.
+                let _ = write!(text, "{comma}${}", row * N + column + 1);
+            }
+            text.push(')');
+        }
+        text.push_str(self.after);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_numbered_through() {
+        let bulk: Bulk<2> = Bulk { before: "INSERT INTO t (a, b) VALUES", after: " ON CONFLICT DO NOTHING" };
+        assert_eq!(bulk.text(2), "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING");
+    }
+}

@@ -1,0 +1,221 @@
+//! A real PostgreSQL for tests: Debian's programs, a cluster of its own in a temporary directory, on a free loopback port, gone
+//! with the value that stands for it.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Read as _,
+    net::TcpListener,
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rand::Rng as _;
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use tempfile::TempDir;
+
+const USER: &str = "rebar";
+
+/// How long the server may take to answer; a busy machine is slow at first.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long it may take to stop before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A free port can be taken by somebody else before the server has it.
+const PORT_TRIES: u32 = 5;
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// A server that runs.
+///
+/// Start it on a thread that lives as long as the test: the kernel stops the server when that thread ends, so that nothing is
+/// left even when the test is killed.
+#[derive(Debug)]
+pub struct Server {
+    programs: PathBuf,
+    directory: TempDir,
+    process: Child,
+    port: u16,
+    password: String,
+    databases: Mutex<BTreeSet<String>>,
+}
+
+impl Server {
+    /// Makes a cluster and starts a server on it.
+    pub fn start() -> Result<Self> {
+        let programs = programs()?;
+        let directory = TempDir::with_prefix("rebar-postgres-")?;
+        if geteuid().is_root() {
+            let (user, group) = unprivileged()?;
+            chown(directory.path(), Some(user), Some(group))?;
+        }
+        let password = password();
+        make_cluster(&programs, directory.path(), &password)?;
+        let (process, port) = start_on_a_free_port(&programs, directory.path())?;
+        Ok(Self { programs, directory, process, port, password, databases: Mutex::default() })
+    }
+
+    /// The address of a database, made when it is not there.
+    pub fn database(&self, name: &str) -> Result<String> {
+        let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        if !databases.contains(name) {
+            let mut command = Command::new(self.programs.join("createdb"));
+            command.args(["--host=127.0.0.1", "--username", USER, "--port", &self.port.to_string(), name]);
+            finish(command.env("PGPASSWORD", &self.password))?;
+            databases.insert(name.to_owned());
+        }
+        Ok(format!("postgres://{USER}:{}@127.0.0.1:{}/{name}", self.password, self.port))
+    }
+
+    /// The id of the server's first process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SIGINT disconnects everybody and stops; SIGKILL is for a server that does not.
+        if let Some(pid) = pid_of(&self.process) {
+            let _ = kill_process(pid, Signal::INT);
+        }
+        let since = Instant::now();
+        while matches!(self.process.try_wait(), Ok(None)) && since.elapsed() < STOP_TIMEOUT {
+            thread::sleep(POLL);
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        // The directory goes with `directory`.
+        let _ = self.directory.path();
+    }
+}
+
+/// The directory of the newest version's programs.
+fn programs() -> Result<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let complete = |it: &PathBuf| it.join("initdb").exists() && it.join("postgres").exists();
+    let newest = versions
+        .map(|it| (it.file_name().to_string_lossy().parse::<u32>().unwrap_or(0), it.path().join("bin")))
+        .filter(|(_, path)| complete(path))
+        .max();
+    let (_, path) = newest.context(
+        "PostgreSQL is not installed: no initdb and postgres under /usr/lib/postgresql/*/bin; \
+         run tests/setup/postgres.sh",
+    )?;
+    Ok(path)
+}
+
+/// User and group of the account that Debian's package makes.
+fn unprivileged() -> Result<(u32, u32)> {
+    let accounts = fs::read_to_string("/etc/passwd")?;
+    let fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let account = fields.into_iter().find(|it| it.first() == Some(&"postgres"));
+    let account = account.context("there is no user postgres; run tests/setup/postgres.sh")?;
+    let number = |place: usize| account.get(place).and_then(|it| it.parse().ok()).context("/etc/passwd is malformed");
+    Ok((number(2)?, number(3)?))
+}
+
+/// A command as the user that PostgreSQL runs as: it refuses to run as root. It dies with the thread that starts it.
+fn as_postgres(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    if geteuid().is_root() {
+        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
+    }
+    command.arg("--pdeathsig=QUIT").arg("--").arg(program).env("LC_ALL", "C.UTF-8").current_dir("/");
+    command
+}
+
+fn password() -> String {
+    let mut bytes = [0; 16];
+    rand::rng().fill_bytes(&mut bytes);
+    hex::encode(bytes)
+}
+
+fn make_cluster(programs: &Path, directory: &Path, password: &str) -> Result<()> {
+    let file = directory.join("password");
+    fs::write(&file, password)?;
+    // The directory is closed to others; the file has to be readable to the user postgres.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
+    let mut command = as_postgres(&programs.join("initdb"));
+    command.arg("--pgdata").arg(directory.join("data")).arg("--pwfile").arg(&file);
+    command.args(["--username", USER, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]);
+    finish(&mut command)
+}
+
+fn start_on_a_free_port(programs: &Path, directory: &Path) -> Result<(Child, u16)> {
+    let mut last = None;
+    for _ in 0..PORT_TRIES {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        match start_on(programs, directory, port) {
+            Ok(process) => return Ok((process, port)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.context("no port was tried")?)
+}
+
+fn start_on(programs: &Path, directory: &Path, port: u16) -> Result<Child> {
+    let log = directory.join("log");
+    let output = fs::File::create(&log)?;
+    let mut command = as_postgres(&programs.join("postgres"));
+    command.arg("-D").arg(directory.join("data")).arg("-p").arg(port.to_string()).arg("-k").arg(directory);
+    for setting in ["listen_addresses=127.0.0.1", "fsync=on", "max_connections=300"] {
+        command.arg("-c").arg(setting);
+    }
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    let mut process = command.spawn().context("setpriv of util-linux is needed")?;
+    match wait_until_ready(programs, port, &mut process) {
+        Ok(()) => Ok(process),
+        Err(error) => {
+            let _ = process.kill();
+            let _ = process.wait();
+            Err(error.context(fs::read_to_string(&log).unwrap_or_default()))
+        }
+    }
+}
+
+fn wait_until_ready(programs: &Path, port: u16, process: &mut Child) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        let mut command = Command::new(programs.join("pg_isready"));
+        command.args(["--quiet", "--host=127.0.0.1", "--port", &port.to_string()]);
+        // Somebody else's server on this port would answer too, but then ours has ended.
+        let ready = command.status().context("pg_isready")?.success();
+        if let Some(status) = process.try_wait()? {
+            bail!("postgres ended by itself: {status}");
+        }
+        if ready {
+            return Ok(());
+        }
+        ensure!(since.elapsed() < START_TIMEOUT, "postgres does not answer after {START_TIMEOUT:?}");
+        thread::sleep(POLL);
+    }
+}
+
+/// Runs a program to its end; its words are the error.
+fn finish(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_owned();
+    let mut process = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{} cannot be started", program.display()))?;
+    let mut words = String::new();
+    if let Some(mut stderr) = process.stderr.take() {
+        stderr.read_to_string(&mut words)?;
+    }
+    let status = process.wait()?;
+    ensure!(status.success(), "{}: {status}: {words}", program.display());
+    Ok(())
+}
+
+fn pid_of(process: &Child) -> Option<Pid> {
+    i32::try_from(process.id()).ok().and_then(Pid::from_raw)
+}

@@ -1,0 +1,91 @@
+//! The list of cases, and how they are run: each against a database of its own, all of them even when one fails.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    backend::{Backend, Ports},
+    cases::{attempts, blobs, history, lease, ledger, logs, store, vault},
+};
+
+/// What a case runs against: databases that are its own.
+#[derive(Clone)]
+pub struct Subject {
+    backend: Arc<dyn Backend>,
+    case: &'static str,
+}
+
+impl Subject {
+    /// The case's database; opened again, the same one with all that is in it.
+    pub async fn open(&self) -> Result<Ports> {
+        self.backend.open(self.case).await
+    }
+
+    /// A further database of the case.
+    pub async fn open_further(&self, which: u64) -> Result<Ports> {
+        self.backend.open(&format!("{}-{which}", self.case)).await
+    }
+
+    /// The case's database with another key; none if the backend has no keys.
+    pub async fn open_with_other_key(&self) -> Option<Result<Ports>> {
+        self.backend.open_with_other_key(self.case).await
+    }
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+struct Case {
+    name: &'static str,
+    run: Box<dyn Fn(Subject) -> Running>,
+}
+
+fn case<F: Future<Output = Result<()>> + Send + 'static>(name: &'static str, run: fn(Subject) -> F) -> Case {
+    Case { name, run: Box::new(move |subject| Box::pin(run(subject))) }
+}
+
+fn all() -> Vec<Case> {
+    vec![
+        case("load-empty", store::load_empty),
+        case("load-equals-replay", store::load_equals_replay),
+        case("load-after-a-deployment-came-back", store::load_after_a_deployment_came_back),
+        case("values-come-back-as-they-were", store::values_come_back_as_they_were),
+        case("a-gap-changes-nothing", store::a_gap_changes_nothing),
+        case("records-are-committed-once", store::records_are_committed_once),
+        case("many-changes-in-one-commit", store::many_changes_in_one_commit),
+        case("opened-again-it-is-all-there", store::opened_again_it_is_all_there),
+        case("a-lease-is-taken-and-renewed", lease::taken_and_renewed),
+        case("a-lease-is-resigned", lease::resigned),
+        case("one-of-many-leads", lease::one_of_many_leads),
+        case("a-lower-epoch-is-refused", lease::a_lower_epoch_is_refused),
+        case("history-in-pages", history::in_pages),
+        case("history-of-a-deployment", history::of_a_deployment),
+        case("attempts-in-pages", attempts::in_pages),
+        case("attempts-of-one-thing", attempts::of_one_thing),
+        case("logs-are-appended-once", logs::appended_once),
+        case("logs-are-read-in-order", logs::read_in_order),
+        case("blobs", blobs::kept),
+        case("secrets-by-reference", vault::by_reference),
+        case("secrets-by-name", vault::by_name),
+        case("a-wrong-key-opens-nothing", vault::a_wrong_key_opens_nothing),
+        case("an-address-has-one-owner", ledger::an_address_has_one_owner),
+        case("claims-are-listed-and-released", ledger::listed_and_released),
+    ]
+}
+
+/// Runs all cases against a backend. The error names each that failed.
+pub async fn run(backend: Arc<dyn Backend>) -> Result<()> {
+    let mut failures = Vec::new();
+    for case in all() {
+        let subject = Subject { backend: backend.clone(), case: case.name };
+        // A task of its own, so that a panic is one failed case.
+        let outcome = tokio::spawn((case.run)(subject)).await.context("it panicked").flatten();
+        if let Err(error) = outcome {
+            failures.push(format!("{}: {error:?}", case.name));
+        }
+    }
+    if !failures.is_empty() {
+        bail!("{} of {} cases failed\n\n{}", failures.len(), all().len(), failures.join("\n\n"));
+    }
+    Ok(())
+}

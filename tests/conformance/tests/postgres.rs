@@ -1,0 +1,32 @@
+//! The suite against a real PostgreSQL: one server for all cases, a database for each. One test, since each test is a process.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use rebar_conformance::{
+    backend::{KEY, Served},
+    postgres::Server,
+    run,
+};
+use rebar_store_sql::SqlStore;
+
+#[test]
+fn postgres_conforms() -> Result<()> {
+    // On this thread: the server lives as long as the thread that starts it.
+    let server = Arc::new(Server::start()?);
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        run(Arc::new(Served { server: server.clone() })).await?;
+        the_twins_have_equal_tables(&server).await
+    })
+}
+
+async fn the_twins_have_equal_tables(server: &Server) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("rebar.db");
+    let sqlite = SqlStore::open(&file.display().to_string(), KEY).await?.tables().await?;
+    let postgres = SqlStore::open(&server.database("tables")?, KEY).await?.tables().await?;
+    ensure!(sqlite.len() >= 18, "the tables were not found: {sqlite:?}");
+    ensure!(sqlite == postgres, "SQLite has {sqlite:#?}\nPostgreSQL has {postgres:#?}");
+    Ok(())
+}

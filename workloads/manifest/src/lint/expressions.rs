@@ -1,0 +1,196 @@
+//! CEL expressions: they compile, use variables that exist where they stand, and let no secret out. Evaluating them is the
+//! planner's work.
+
+use std::collections::BTreeSet;
+
+use cel::{
+    IdedExpr, Program,
+    common::ast::{EntryExpr, Expr, LiteralValue, operators},
+};
+use rebar_model::{Scope, Source};
+
+use super::{Context, references, uses::Use};
+use crate::{
+    Code, Diagnostic, Place,
+    diagnostic::{closest, known},
+};
+
+/// The longest expression, in bytes; a longer one belongs into a script.
+const MAX_EXPRESSION_BYTES: usize = 2_000;
+/// The most dots and operators, wherever they stand.
+const MAX_SIGNS: usize = 80;
+/// The deepest nesting of brackets: twelve overflow the two MiB of a thread's stack in a debug build.
+const MAX_DEPTH: usize = 6;
+
+/// What an expression reads.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    /// The variables.
+    variables: BTreeSet<String>,
+    /// The parameters, as `params.NAME`.
+    pub parameters: BTreeSet<String>,
+}
+
+pub(super) fn check(context: &mut Context<'_>) {
+    for (role, document, manifest) in context.draft.typed() {
+        if let Some(text) = &manifest.spec.when {
+            let place = document.place(&["spec", "when"]);
+            let reads = compile(context, &place, text, &["deployment", "params", "node"]);
+            if let Some(reads) = reads
+                && manifest.spec.scope == Scope::Deployment
+                && reads.variables.contains("node")
+            {
+                without_node(context, place, &format!("`when` of role {role}"));
+            }
+        }
+    }
+    for each in Use::all(context) {
+        let Source::Expr(text) = each.source else { continue };
+        let place = each.place("expr");
+        let Some(reads) = compile(context, &place, text, &["deployment", "params", "node", "group"]) else { continue };
+        if !each.has_node() && reads.variables.contains("node") {
+            without_node(context, place.clone(), &each.subject());
+        }
+        let Some((_, workload)) = context.workload() else { continue };
+        let secret =
+            |name: &&String| workload.spec.inputs.iter().any(|(it, spec)| it.as_str() == name.as_str() && spec.secret);
+        if let Some(name) = reads.parameters.iter().find(secret).filter(|_| !each.secret) {
+            let message =
+                format!("{} is not secret, its expression reads the secret parameter `{name}`", each.subject());
+            context.push(Diagnostic::error(Code::SecretLeak, place, message).help("add `secret: true`"));
+        }
+    }
+    if let Some((document, workload)) = context.workload() {
+        for (name, group) in &workload.spec.groups {
+            if let Some(text) = &group.needs {
+                compile(context, &document.place(&["spec", "groups", name.as_str(), "needs"]), text, &["node"]);
+            }
+        }
+    }
+}
+
+/// A node is read where there is none.
+pub(super) fn without_node(context: &mut Context<'_>, place: Place, subject: &str) {
+    let message = format!("{subject} reads a fact of a node, and runs without one");
+    let help = "give the role the scope `node` or `leader`, or collect the value with `from: {group: …}`";
+    context.push(Diagnostic::error(Code::NodeFactWithoutNode, place, message).help(help));
+}
+
+/// Compiles an expression; says what is wrong with it.
+fn compile(context: &mut Context<'_>, place: &Place, text: &str, variables: &[&str]) -> Option<Reads> {
+    let reads = match parse(text) {
+        Ok(reads) => reads,
+        Err(why) => {
+            let message = "the expression is not CEL".to_owned();
+            let help = format!("expressions are CEL over {}, such as `{}.name`", variables.join(", "), variables[0]);
+            context.push(Diagnostic::error(Code::BadExpression, place.clone(), message).label(why).help(help));
+            return None;
+        }
+    };
+    for name in reads.variables.iter().filter(|it| !variables.contains(&it.as_str())) {
+        let message = format!("the expression uses `{name}`, which is not known here");
+        let near = closest(name, variables.iter().copied());
+        let help = known("variables here", variables.iter().copied());
+        context.push(Diagnostic::error(Code::UnknownVariable, place.clone(), message).suggest(near).help(help));
+    }
+    for name in &reads.parameters {
+        references::parameter(context, place.clone(), name);
+    }
+    Some(reads)
+}
+
+/// What an expression reads, or why it is none.
+pub(super) fn parse(text: &str) -> Result<Reads, String> {
+    if text.len() > MAX_EXPRESSION_BYTES {
+        return Err(format!("longer than {MAX_EXPRESSION_BYTES} bytes"));
+    }
+    // The parser is recursive and takes a lot of stack: what it is given is bounded before it sees it.
+    let signs = text.bytes().filter(|it| b"!-+*/%<>=&|?:.".contains(it)).count() + text.matches("in").count();
+    if signs > MAX_SIGNS {
+        return Err(format!("more than {MAX_SIGNS} dots and operators"));
+    }
+    if depth(text) > MAX_DEPTH {
+        return Err(format!("brackets more than {MAX_DEPTH} deep"));
+    }
+    let program = Program::compile(text).map_err(|errors| {
+        let first = errors.errors.first();
+        first.map_or_else(|| "cannot be parsed".to_owned(), |it| it.msg.lines().next().unwrap_or_default().to_owned())
+    })?;
+    let mut reads = Reads::default();
+    walk(program.expression(), &mut Vec::new(), &mut reads);
+    Ok(reads)
+}
+
+/// How deep brackets nest, or more: where texts are written in a way that needs all of CEL's grammar (escapes, prefixes, three
+/// quotes, comments), every bracket counts as opened and never closed.
+fn depth(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let quote = |byte: &u8| matches!(byte, b'\'' | b'"');
+    let plain = !text.contains('\\')
+        && !text.contains("//")
+        && !bytes.windows(2).any(|it| quote(&it[1]) && (it[0].is_ascii_alphanumeric() || it[0] == it[1]));
+    let (mut depth, mut deepest, mut within) = (0_usize, 0_usize, None);
+    for byte in bytes {
+        match (within, byte) {
+            (None, b'(' | b'[' | b'{') => depth += 1,
+            (None, b')' | b']' | b'}') if plain => depth = depth.saturating_sub(1),
+            (None, it) if plain && quote(it) => within = Some(*it),
+            (Some(open), it) if open == *it => within = None,
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// Collects what is read; names that a macro binds are not variables.
+fn walk<'a>(node: &'a IdedExpr, bound: &mut Vec<&'a str>, reads: &mut Reads) {
+    match &node.expr {
+        Expr::Ident(name) if !bound.contains(&name.as_str()) => {
+            reads.variables.insert(name.clone());
+        }
+        Expr::Select(select) => {
+            if is_params(&select.operand, bound) {
+                reads.parameters.insert(select.field.clone());
+            }
+            walk(&select.operand, bound, reads);
+        }
+        Expr::Call(call) => {
+            if let (operators::INDEX, [operand, index]) = (call.func_name.as_str(), call.args.as_slice())
+                && let (true, Expr::Literal(LiteralValue::String(name))) = (is_params(operand, bound), &index.expr)
+            {
+                reads.parameters.insert(name.inner().to_owned());
+            }
+            call.target.iter().for_each(|it| walk(it, bound, reads));
+            call.args.iter().for_each(|it| walk(it, bound, reads));
+        }
+        Expr::List(list) => list.elements.iter().for_each(|it| walk(it, bound, reads)),
+        Expr::Map(map) => map.entries.iter().for_each(|it| entry(&it.expr, bound, reads)),
+        Expr::Struct(it) => it.entries.iter().for_each(|it| entry(&it.expr, bound, reads)),
+        Expr::Comprehension(it) => {
+            walk(&it.iter_range, bound, reads);
+            let depth = bound.len();
+            bound.extend([it.iter_var.as_str(), it.accu_var.as_str()]);
+            bound.extend(it.iter_var2.as_deref());
+            for part in [&it.accu_init, &it.loop_cond, &it.loop_step, &it.result] {
+                walk(part, bound, reads);
+            }
+            bound.truncate(depth);
+        }
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+    }
+}
+
+fn entry<'a>(entry: &'a EntryExpr, bound: &mut Vec<&'a str>, reads: &mut Reads) {
+    match entry {
+        EntryExpr::StructField(field) => walk(&field.value, bound, reads),
+        EntryExpr::MapEntry(it) => {
+            walk(&it.key, bound, reads);
+            walk(&it.value, bound, reads);
+        }
+    }
+}
+
+fn is_params(node: &IdedExpr, bound: &[&str]) -> bool {
+    matches!(&node.expr, Expr::Ident(name) if name == "params" && !bound.contains(&"params"))
+}

@@ -1,0 +1,213 @@
+//! Whatever the bytes are: the linter answers, with places inside of the files, and reading agrees with it.
+
+use proptest::prelude::*;
+use rebar_manifest::{Diagnostic, File, Package, lint, read, render};
+
+use crate::good;
+
+/// Lints, renders and reads; checks what has to hold for every package.
+fn survives(package: &Package) {
+    let found = lint(package);
+    for it in &found {
+        assert!(it.place.line >= 1 && it.place.column >= 1 && it.place.length >= 1, "{it:?}");
+        let _ = render(it, package);
+    }
+    assert_eq!(read(package).is_err(), found.iter().any(Diagnostic::is_error));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    /// Bytes of a document are overwritten, taken out and put in.
+    #[test]
+    fn mutated_documents(
+        which in 0..good::FILES.len(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, "[ \t\n:{}\\[\\]&*!|>'\"#,<-]|\\PC"), 1..8),
+    ) {
+        let (path, text) = good::FILES[which];
+        let mut chars: Vec<char> = text.chars().collect();
+        for (at, kind, with) in edits {
+            if chars.is_empty() {
+                break;
+            }
+            let at = at.index(chars.len());
+            match kind {
+                0 => { chars.remove(at); }
+                1 => { chars.splice(at..at, with.chars()); }
+                _ => { chars.splice(at..=at, with.chars()); }
+            }
+        }
+        let mut package = good::package();
+        package.insert(path, File::text(chars.into_iter().collect::<String>())).unwrap();
+        survives(&package);
+    }
+
+    /// Raw bytes in place of a document.
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let mut package = good::package();
+        package.insert("workload.yaml", File { bytes: bytes.clone(), executable: false }).unwrap();
+        package.insert("roles/user/role.yaml", File { bytes, executable: false }).unwrap();
+        survives(&package);
+    }
+
+    /// A value of a document is replaced by one of another kind.
+    #[test]
+    fn other_values(which in 0..good::FILES.len(), at in any::<prop::sample::Index>(), value in prop::sample::select(VALUES)) {
+        let (path, text) = good::FILES[which];
+        let colons: Vec<usize> = text.match_indices(": ").map(|it| it.0 + 2).collect();
+        prop_assume!(!colons.is_empty());
+        let start = colons[at.index(colons.len())];
+        let end = text[start..].find([',', '}', '\n']).map_or(text.len(), |it| start + it);
+        let mut package = good::package();
+        package.insert(path, File::text(format!("{}{value}{}", &text[..start], &text[end..]))).unwrap();
+        survives(&package);
+    }
+
+    /// Expressions out of pieces of the language.
+    #[test]
+    fn any_expression(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..24)) {
+        let text = pieces.concat().replace('\'', "''");
+        survives(&good::mutated("roles/member/role.yaml", "when: params.mode == 'safe'", &format!("when: '{text}'")));
+    }
+
+    /// Archives that are cut or overwritten.
+    #[test]
+    fn damaged_archives(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+        let mut archive = good::package().to_tar();
+        let at = at.index(archive.len());
+        archive[at] = byte;
+        let length = cut.index(archive.len()) + 1;
+        let _ = Package::from_tar(&archive);
+        let _ = Package::from_tar(&archive[..length]);
+    }
+}
+
+const PIECES: &[&str] = &[
+    "params",
+    ".",
+    "mode",
+    "['mode']",
+    "'",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "?",
+    ":",
+    "==",
+    "&&",
+    "||",
+    "!",
+    "-",
+    "1",
+    "1u",
+    "0x",
+    "1e9",
+    ".all(x, ",
+    ".map(x, ",
+    "has(",
+    "b'\\x",
+    "r\"",
+    "\"\"\"",
+    " in ",
+    "//",
+    "\\",
+    "node",
+    ", ",
+    "é",
+    "9999999999999999999999",
+];
+
+const VALUES: &[&str] = &[
+    "",
+    "1",
+    "-1",
+    "1.5",
+    "yes",
+    "true",
+    "[]",
+    "{}",
+    "[1",
+    "{a: 1}",
+    "~",
+    "0x7fffffffffffffff",
+    "99999999999999999999s",
+    ".inf",
+    "x y",
+    "'",
+    "*a",
+];
+
+#[test]
+fn expressions_of_any_length_end() {
+    for (piece, last) in [
+        ("1+", "1"),
+        ("a.", "a"),
+        ("a||", "a"),
+        ("!", "a"),
+        ("-", "1"),
+        ("a?a:", "a"),
+        ("[", ""),
+        ("a in ", "a"),
+        ("f(", ""),
+    ] {
+        for count in [5, 6, 7, 39, 79, 80, 390, 900] {
+            let text = format!("{}{last}", piece.repeat(count));
+            survives(&good::mutated(
+                "roles/member/role.yaml",
+                "when: params.mode == 'safe'",
+                &format!("when: '{text}'"),
+            ));
+        }
+    }
+}
+
+/// An expression whose brackets close.
+fn balanced(piece: &str, last: &str, count: usize) -> String {
+    let close: String = piece.chars().rev().filter_map(|it| "([{".find(it).map(|at| &")]}"[at..=at])).collect();
+    serde_json::to_string(&format!("{}{last}{}", piece.repeat(count), close.repeat(count))).unwrap()
+}
+
+#[test]
+fn schemas_that_refer_to_themselves_end() {
+    for schema in [
+        "{$ref: '#'}",
+        "{allOf: [{$ref: '#'}]}",
+        "{$ref: '#/$defs/a', $defs: {a: {$ref: '#/$defs/b'}, b: {$ref: '#/$defs/a'}}}",
+        "{$dynamicRef: '#'}",
+        "{$ref: 'https://example.com/x'}",
+        "{$ref: 'file:///etc/passwd'}",
+        "{anyOf: [{not: {$ref: '#'}}]}",
+    ] {
+        survives(&good::mutated(
+            "workload.yaml",
+            "{schema: {type: string}, default: store.test}",
+            &format!("{{schema: {schema}, default: 1}}"),
+        ));
+    }
+}
+
+#[test]
+fn deep_nesting_ends() {
+    for (open, close) in [("[", "]"), ("{a: ", "}"), ("- ", "")] {
+        let text = format!("{}{}", open.repeat(20_000), close.repeat(20_000));
+        let mut package = good::package();
+        package.insert("workload.yaml", File::text(text)).unwrap();
+        survives(&package);
+    }
+    let brackets = format!("{}1{}", "(".repeat(900), ")".repeat(900));
+    survives(&good::mutated("roles/member/role.yaml", "params.mode == 'safe'", &brackets));
+    survives(&good::mutated("roles/user/role.yaml", "{type: string}", &"{items: ".repeat(40)));
+}
+
+#[test]
+fn anchors_do_not_multiply() {
+    let lines = (1..12).map(|at| format!("a{at}: &a{at} [{}]\n", [format!("*a{}", at - 1).as_str(); 9].join(", ")));
+    let text = std::iter::once("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned()).chain(lines).collect::<String>();
+    let mut package = good::package();
+    package.insert("workload.yaml", File::text(text)).unwrap();
+    survives(&package);
+}
