@@ -10,7 +10,8 @@ use common::{
     role::{archive, dispatch, phase, wire},
 };
 use rebar_proto::v1::{
-    AttemptResult, Cancel, Dispatch, Failed, FailureKind, Phase, PhaseWork, Succeeded, attempt_result::Outcome, engine_message,
+    AttemptResult, Cancel, Dispatch, Failed, FailureKind, Phase, PhaseWork, Succeeded, attempt_result::Outcome,
+    engine_message,
 };
 
 fn succeeded(result: &AttemptResult) -> &Succeeded {
@@ -95,8 +96,17 @@ env | sort
     let shell_adds = ["PWD", "OLDPWD", "SHLVL", "_"];
     let own: Vec<&str> = names.into_iter().filter(|name| !shell_adds.contains(name)).collect();
     let expected = [
-        "HOME", "LANG", "PATH", "REBAR_ATTEMPT", "REBAR_BIN", "REBAR_CONTROL", "REBAR_DIFF", "REBAR_INPUTS", "REBAR_OUTPUTS",
-        "REBAR_PHASE", "ROLE_SAYS",
+        "HOME",
+        "LANG",
+        "PATH",
+        "REBAR_ATTEMPT",
+        "REBAR_BIN",
+        "REBAR_CONTROL",
+        "REBAR_DIFF",
+        "REBAR_INPUTS",
+        "REBAR_OUTPUTS",
+        "REBAR_PHASE",
+        "ROLE_SAYS",
     ];
     assert_eq!(own, expected);
     until("the attempt's directory to go", || !setup.agent.attempt_dir(1).exists()).await;
@@ -139,8 +149,13 @@ async fn every_exit_code_has_its_meaning() {
 #[tokio::test]
 async fn a_check_that_says_yes_skips_apply() {
     let setup = Setup::new().await;
-    let files = [("check.sh", "test -e $0.never && exit 0; rebar-output seen yes; exit $(rebar-input code)"), ("apply.sh", "echo applied"), ("verify.sh", "echo verified")];
-    let phases = vec![phase(Phase::Check, "check.sh"), phase(Phase::Apply, "apply.sh"), phase(Phase::Verify, "verify.sh")];
+    let files = [
+        ("check.sh", "test -e $0.never && exit 0; rebar-output seen yes; exit $(rebar-input code)"),
+        ("apply.sh", "echo applied"),
+        ("verify.sh", "echo verified"),
+    ];
+    let phases =
+        vec![phase(Phase::Check, "check.sh"), phase(Phase::Apply, "apply.sh"), phase(Phase::Verify, "verify.sh")];
     for (attempt, code, converged, log) in [(1, 0, true, "verified\n"), (2, 1, false, "applied\nverified\n")] {
         let mut order = setup.order(attempt, &files, phases.clone());
         order.inputs_json = format!("{{\"code\":{code}}}");
@@ -194,7 +209,10 @@ async fn a_timeout_ends_the_whole_family() {
 async fn what_a_phase_leaves_behind_is_ended() {
     let setup = Setup::new().await;
     let pids = setup.agent.file("pids");
-    let script = format!("sleep 1000 & echo $! >> {0}\n(setsid sh -c 'echo $$ >> {0}; exec sleep 1000' >/dev/null 2>&1 &)\nwhile [ $(wc -l < {0}) -lt 2 ]; do sleep 0.01; done", pids.display());
+    let script = format!(
+        "sleep 1000 & echo $! >> {0}\n(setsid sh -c 'echo $$ >> {0}; exec sleep 1000' >/dev/null 2>&1 &)\nwhile [ $(wc -l < {0}) -lt 2 ]; do sleep 0.01; done",
+        pids.display()
+    );
     succeeded(&setup.apply(1, &script).await);
     let pids = std::fs::read_to_string(pids).expect("pids");
     assert!(pids.lines().all(|pid| !is_alive(pid)), "{pids}");
@@ -218,7 +236,10 @@ async fn a_cancelled_attempt_ends_and_says_so() {
 async fn a_newer_attempt_of_the_same_node_role_ends_the_one_before() {
     let setup = Setup::new().await;
     let marks = setup.agent.file("marks");
-    let script = format!("trap 'echo end >> {0}; exit 1' TERM; echo begun; echo begin >> {0}; sleep 1000 & wait", marks.display());
+    let script = format!(
+        "trap 'echo end >> {0}; exit 1' TERM; echo begun; echo begin >> {0}; sleep 1000 & wait",
+        marks.display()
+    );
     let mut first = setup.order(1, &[("apply.sh", &script)], vec![phase(Phase::Apply, "apply.sh")]);
     first.node_role = "demo/same@node-1".to_owned();
     setup.engine.dispatch(first).await;
@@ -266,7 +287,11 @@ exit 0"#,
 #[tokio::test]
 async fn a_failure_does_not_tell_secrets() {
     let setup = Setup::new().await;
-    let mut order = setup.order(1, &[("apply.sh", "rebar-control note pw $(rebar-input pw); echo bad password $(rebar-input pw); exit 1")], vec![phase(Phase::Apply, "apply.sh")]);
+    let mut order = setup.order(
+        1,
+        &[("apply.sh", "rebar-control note pw $(rebar-input pw); echo bad password $(rebar-input pw); exit 1")],
+        vec![phase(Phase::Apply, "apply.sh")],
+    );
     order.inputs_json = r#"{"pw":"correct horse"}"#.to_owned();
     order.secret_inputs = vec!["pw".to_owned()];
     let result = setup.run(order).await;
@@ -304,7 +329,8 @@ async fn a_role_may_run_as_another_user() {
     }
     let setup = Setup::new().await;
     // The test's own directory must let others through, as /var/lib does.
-    std::fs::set_permissions(setup.agent.home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mode");
+    std::fs::set_permissions(setup.agent.home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("mode");
     let script = "id -un; rebar-output who \"$(id -un)\"; rebar-input secret; touch new-file; ls ../dispatch.pb ../log 2>&1; cat ../dispatch.pb 2>/dev/null && exit 1; exit 0";
     let mut order = setup.order(1, &[("apply.sh", script)], vec![phase(Phase::Apply, "apply.sh")]);
     order.user = "nobody".to_owned();
@@ -333,7 +359,10 @@ async fn many_attempts_run_side_by_side() {
     let marks = setup.agent.file("marks");
     let script = format!("echo x >> {}; head -c 300000 /dev/zero | tr '\\0' y", marks.display());
     for attempt in 1..=20 {
-        setup.engine.dispatch(setup.order(attempt, &[("apply.sh", &script)], vec![phase(Phase::Apply, "apply.sh")])).await;
+        setup
+            .engine
+            .dispatch(setup.order(attempt, &[("apply.sh", &script)], vec![phase(Phase::Apply, "apply.sh")]))
+            .await;
     }
     for attempt in 1..=20 {
         let result = setup.engine.result(attempt).await;

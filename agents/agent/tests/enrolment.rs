@@ -45,8 +45,14 @@ async fn an_engine_with_another_ca_does_not_get_the_token() {
     let complaint = complaint(&agent.enrol(&engine, "good", &"0".repeat(64)).await);
     assert!(complaint.contains("does not have the fingerprint"), "{complaint}");
     // Nothing was said, so the token is still good; and people write fingerprints in their own ways.
-    let pairs: Vec<String> =
-        engine.ca.fingerprint.to_uppercase().as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
+    let pairs: Vec<String> = engine
+        .ca
+        .fingerprint
+        .to_uppercase()
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| String::from_utf8_lossy(pair).into_owned())
+        .collect();
     let output = agent.enrol(&engine, "good", &pairs.join(":")).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

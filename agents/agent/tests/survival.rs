@@ -189,7 +189,8 @@ async fn power_cut(agent: &mut Agent, attempt: u64) {
         std::process::Command::new("kill").args(["-9", &pid]).status().expect("kill");
         until("the supervisor to end", || !is_alive(&pid)).await;
     }
-    let boot: u32 = std::fs::read_to_string(agent.boot_id_file()).expect("boot")["boot-".len()..].parse().expect("number");
+    let boot: u32 =
+        std::fs::read_to_string(agent.boot_id_file()).expect("boot")["boot-".len()..].parse().expect("number");
     std::fs::write(agent.boot_id_file(), format!("boot-{}", boot + 1)).expect("boot");
 }
 
@@ -200,7 +201,10 @@ async fn a_reboot_in_the_middle_goes_on_with_the_next_phase() {
     let marks = agent.file("marks");
     let files = [
         ("apply.sh", format!("echo apply >> {}; rebar-output early yes; rebar-control reboot", marks.display())),
-        ("verify.sh", format!("echo verify >> {}; echo secret is $(rebar-input secret); rebar-output late yes", marks.display())),
+        (
+            "verify.sh",
+            format!("echo verify >> {}; echo secret is $(rebar-input secret); rebar-output late yes", marks.display()),
+        ),
     ];
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let mut order = order(&engine, 1, &files, vec![phase(Phase::Apply, "apply.sh"), phase(Phase::Verify, "verify.sh")]);
@@ -229,7 +233,8 @@ async fn a_phase_may_ask_to_be_run_again_after_the_reboot() {
     let engine = Engine::start().await;
     let mut agent = Agent::running(&engine).await;
     let marks = agent.file("marks");
-    let script = format!("echo apply >> {0}; [ $(wc -l < {0}) -ge 2 ] || rebar-control reboot --again", marks.display());
+    let script =
+        format!("echo apply >> {0}; [ $(wc -l < {0}) -ge 2 ] || rebar-control reboot --again", marks.display());
     engine.dispatch(apply(&engine, 1, &script)).await;
     until("the reboot", || agent.file("rebooted").exists()).await;
     power_cut(&mut agent, 1).await;
@@ -246,7 +251,8 @@ async fn a_reboot_waits_for_the_neighbours() {
     engine.log_with(1, "begun").await;
     engine.dispatch(apply(&engine, 2, "rebar-control reboot")).await;
     until("the wish", || {
-        std::fs::read_to_string(agent.attempt_dir(2).join("status.json")).is_ok_and(|text| text.contains("\"resume\":1"))
+        std::fs::read_to_string(agent.attempt_dir(2).join("status.json"))
+            .is_ok_and(|text| text.contains("\"resume\":1"))
     })
     .await;
     assert!(!agent.file("rebooted").exists());

@@ -58,6 +58,8 @@ pub enum Output {
     Send(AgentMessage),
     /// Put the attempt into the journal, then run it, then report [`Local::Started`].
     Start(Box<Dispatch>),
+    /// Make the result of an attempt that was never run durable, as those of attempts that were run are.
+    Keep(Box<AttemptResult>),
     /// End the attempt; its result comes as [`Local::Finished`] all the same.
     Kill {
         /// The attempt.

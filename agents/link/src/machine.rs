@@ -182,15 +182,14 @@ impl Link {
             .collect();
         let node_role = dispatch.node_role.clone();
         if rivals.iter().any(|rival| *rival > attempt) {
-            let result = cancelled(attempt, "a newer attempt of this node-role is here");
-            self.insert_finished(attempt, node_role, result, out);
+            self.never_run(cancelled(attempt, "a newer attempt of this node-role is here"), out);
             return;
         }
         let mut busy = false;
         for rival in rivals {
             match self.held.get(&rival).map(|held| &held.state) {
                 Some(State::Waiting(_)) => {
-                    self.finish(cancelled(rival, "a newer attempt of this node-role replaced it"), true, out);
+                    self.never_run(cancelled(rival, "a newer attempt of this node-role replaced it"), out);
                 }
                 Some(State::Starting | State::Running { .. }) => {
                     busy = true;
@@ -220,18 +219,19 @@ impl Link {
         }
         match self.held.get(&attempt).map(|held| &held.state) {
             Some(State::Starting | State::Running { .. }) => out.push(Output::Kill { attempt }),
-            Some(State::Waiting(_)) => self.finish(cancelled(attempt, "cancelled before it started"), true, out),
+            Some(State::Waiting(_)) => self.never_run(cancelled(attempt, "cancelled before it started"), out),
             Some(State::Finished(_)) => self.offer(attempt, out),
             Some(State::Tail { .. }) => {}
-            // Holding it as ended keeps a dispatch that comes after its own cancel from being run.
-            None => {
-                let result = cancelled(attempt, "cancelled before it reached this machine");
-                self.insert_finished(attempt, String::new(), result, out);
-            }
+            None => self.never_run(cancelled(attempt, "cancelled before it reached this machine"), out),
         }
     }
 
-    fn insert_finished(&mut self, attempt: u64, node_role: String, result: AttemptResult, out: &mut Vec<Output>) {
+    /// An attempt ends that has never been run; it may never have been heard of. Holding it as ended keeps a late dispatch from
+    /// being run.
+    fn never_run(&mut self, result: AttemptResult, out: &mut Vec<Output>) {
+        let attempt = result.attempt;
+        out.push(Output::Keep(Box::new(result.clone())));
+        let node_role = self.held.remove(&attempt).map(|held| held.node_role).unwrap_or_default();
         let log = Log { drained: true, ..Log::default() };
         self.held.insert(attempt, Held { node_role, state: State::Finished(Box::new(result)), log });
         self.offer(attempt, out);
@@ -299,7 +299,7 @@ impl Link {
                     out.push(send(agent_message::Body::Progress(progress)));
                 }
             }
-            Local::Finished(result) => self.finish(result, false, out),
+            Local::Finished(result) => self.finish(result, out),
             Local::Facts(json) if self.is_welcomed() => out.push(send(agent_message::Body::Facts(Facts { json }))),
             Local::Facts(_) => {}
         }
@@ -318,22 +318,21 @@ impl Link {
         out.push(send(agent_message::Body::Log(chunk)));
     }
 
-    /// An attempt has ended. `silent`: it never had a log.
-    fn finish(&mut self, result: AttemptResult, silent: bool, out: &mut Vec<Output>) {
+    /// An attempt has ended.
+    fn finish(&mut self, result: AttemptResult, out: &mut Vec<Output>) {
         let attempt = result.attempt;
         let Some(held) = self.held.get_mut(&attempt) else { return };
         if !held.is_open() {
             return;
         }
         // Started and ended between two looks: the reader has not been told to begin.
-        let unread = matches!(held.state, State::Starting) && !silent;
-        held.log.drained = silent;
+        let unread = matches!(held.state, State::Starting);
+        held.log.drained = false;
         held.state = State::Finished(Box::new(result));
         let node_role = held.node_role.clone();
         if unread && self.is_welcomed() {
             out.push(Output::ReadLog { attempt, from: 0 });
         }
-        self.offer(attempt, out);
         self.start_next(&node_role, out);
     }
 

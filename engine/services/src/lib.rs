@@ -4,11 +4,13 @@
 
 mod dns;
 mod ipam;
-//LB mod lb;
+mod lb;
 mod outputs;
 mod pki;
+#[cfg(test)]
+mod testing;
 
 pub use dns::{Dns, DnsConfig, DnsListing, RecordListing, ZoneListing};
 pub use ipam::{ClaimListing, Ipam, IpamListing, PoolListing};
-//LB pub use lb::{BackendListing, LbConfig, LbListing, LoadBalancer, VipListing};
+pub use lb::{BackendListing, LbConfig, LbListing, LoadBalancer, VipListing};
 pub use pki::{AuthorityConfig, AuthorityListing, CertificateListing, EngineAuthority, Pki, PkiConfig, PkiListing};

@@ -11,7 +11,7 @@ use sqlx::{
 };
 
 /// Takes the write lock at once: a transaction that reads first and upgrades later can fail with "busy" at any time.
-const SQLITE_WRITE: &str = "BEGIN IMMEDIATE";
+pub(crate) const SQLITE_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// All statements see one moment.
 const POSTGRES_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";

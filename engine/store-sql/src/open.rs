@@ -17,7 +17,7 @@ use sqlx::{
 
 use crate::{
     bulk::PREPARED_STATEMENTS,
-    database::{Database, unavailable},
+    database::{Database, SQLITE_WRITE, unavailable},
 };
 
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -115,7 +115,11 @@ async fn sqlite(path: &Path) -> Result<Database, StoreError> {
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
         .await
         .map_err(unavailable)?;
-    SQLITE.run(&writer).await.map_err(unavailable)?;
+    // One transaction around all migrations: unlike for PostgreSQL, sqlx takes no lock of its own, and of two engines that open
+    // a new file at once both would make its tables.
+    let mut migrating = writer.begin_with(SQLITE_WRITE).await.map_err(unavailable)?;
+    SQLITE.run_direct(None, &mut *migrating, false).await.map_err(unavailable)?;
+    migrating.commit().await.map_err(unavailable)?;
     let reader = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 const USER: &str = "rebar";
 
 /// How long the server may take to answer; a busy machine is slow at first.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long it may take to stop before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);

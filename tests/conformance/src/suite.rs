@@ -78,10 +78,12 @@ pub async fn run(backend: Arc<dyn Backend>) -> Result<()> {
     let mut failures = Vec::new();
     for case in all() {
         let subject = Subject { backend: backend.clone(), case: case.name };
+        let since=std::time::Instant::now();
         // A task of its own, so that a panic is one failed case.
         let outcome = tokio::spawn((case.run)(subject)).await.context("it panicked").flatten();
+        eprintln!("{} {:?}", case.name, since.elapsed());
         if let Err(error) = outcome {
-            failures.push(format!("{}: {error:?}", case.name));
+            failures.push(format!("{}: {error:#}", case.name));
         }
     }
     if !failures.is_empty() {

@@ -26,7 +26,7 @@ async fn the_twins_have_equal_tables(server: &Server) -> Result<()> {
     let file = directory.path().join("rebar.db");
     let sqlite = SqlStore::open(&file.display().to_string(), KEY).await?.tables().await?;
     let postgres = SqlStore::open(&server.database("tables")?, KEY).await?.tables().await?;
-    ensure!(sqlite.len() >= 18, "the tables were not found: {sqlite:?}");
+    ensure!(sqlite.len() >= 17, "the tables were not found: {sqlite:?}");
     ensure!(sqlite == postgres, "SQLite has {sqlite:#?}\nPostgreSQL has {postgres:#?}");
     Ok(())
 }

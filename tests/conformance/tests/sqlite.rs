@@ -35,7 +35,8 @@ async fn the_file_is_for_its_owner_alone() -> Result<()> {
     let store = SqlStore::open(&path.display().to_string(), KEY).await?;
     for entry in directory.path().read_dir()? {
         let entry = entry?;
-        ensure!(entry.metadata()?.permissions().mode() & 0o077 == 0, "{}", entry.path().display());
+        let mode = entry.metadata()?.permissions().mode() & 0o777;
+        ensure!(mode == 0o600, "{} has mode {mode:o}", entry.path().display());
     }
     store.close().await;
     Ok(())

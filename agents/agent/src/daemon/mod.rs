@@ -29,7 +29,7 @@ use crate::{
     },
     disk::{
         journal::{self, Condition, Found},
-        layout::State,
+        layout::{State, make_directory},
         spool,
     },
     door::{
@@ -297,6 +297,7 @@ impl Daemon {
                 }
             }
             Output::Start(dispatch) => self.start(*dispatch),
+            Output::Keep(result) => self.keep(*result),
             Output::Kill { attempt } => self.kill(attempt),
             Output::ReadLog { attempt, from } => match self.attempts.get_mut(&attempt) {
                 Some(held) => held.read_from(from),
@@ -327,6 +328,17 @@ impl Daemon {
             }
             Output::Refused(refusal) => tracing::debug!(%refusal, "not obeyed"),
         }
+    }
+
+    /// Keeps the result of an attempt that was never run.
+    fn keep(&mut self, result: AttemptResult) {
+        let attempt = result.attempt;
+        let dir = self.state.attempt(attempt);
+        let kept = make_directory(dir.root(), 0o700).and_then(|()| journal::write_result(&dir, &result));
+        if let Err(error) = kept {
+            tracing::error!(attempt, %error, "result only in memory");
+        }
+        self.attempts.insert(attempt, Attempt::new(dir, Stage::Ended));
     }
 
     fn start(&mut self, dispatch: Dispatch) {

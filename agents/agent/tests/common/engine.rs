@@ -9,8 +9,8 @@ use std::{
 };
 
 use rebar_proto::v1::{
-    AgentMessage, AttemptResult, Dispatch, EngineMessage, EnrolRequest, EnrolResponse, FetchRequest, FetchResponse, Hello,
-    LogAck, Progress, RenewRequest, RenewResponse, ResultAck, Welcome,
+    AgentMessage, AttemptResult, Dispatch, EngineMessage, EnrolRequest, EnrolResponse, FetchRequest, FetchResponse,
+    Hello, LogAck, Progress, RenewRequest, RenewResponse, ResultAck, Welcome,
     agent_message::Body,
     agent_server::{Agent, AgentServer},
     engine_message,
@@ -349,7 +349,8 @@ impl Agent for Service {
     async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
         let request = request.into_inner();
         let contents = self.0.contents.lock().expect("lock");
-        let bytes = contents.get(&request.digest).cloned().ok_or_else(|| Status::not_found("there is no such content"))?;
+        let bytes =
+            contents.get(&request.digest).cloned().ok_or_else(|| Status::not_found("there is no such content"))?;
         let offset = usize::try_from(request.offset).expect("size");
         self.0.seen.lock().expect("lock").fetches.push(request);
         let limit = self.0.manner.lock().expect("lock").break_fetch_after.take();

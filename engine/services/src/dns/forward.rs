@@ -82,7 +82,6 @@ impl Forwarder {
         let mut options = DnsRequestOptions::default();
         options.recursion_desired = request.metadata.recursion_desired;
         options.edns_set_dnssec_ok = request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
-        options.case_randomization = true;
         for upstream in &self.upstreams {
             let asked = DnsRequest::from_query(query.clone(), options);
             match ask_upstream(*upstream, asked).await {

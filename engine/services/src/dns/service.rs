@@ -202,7 +202,7 @@ impl Dns {
             catalog.upsert(origin.clone(), vec![zone.clone()]);
         }
         // Each reverse name is a zone cut of its own: about the neighbours of our addresses others know better.
-        for (_, zones) in &state.reverse {
+        if let Some((_, zones)) = &state.reverse {
             for (zone, origin) in zones.iter().zip(reverse_origins()) {
                 for (name, _) in below(&contents, &origin) {
                     catalog.upsert(name.clone(), vec![zone.clone()]);

@@ -29,6 +29,8 @@ pub(super) struct Reads {
     variables: BTreeSet<String>,
     /// The parameters, as `params.NAME`.
     pub parameters: BTreeSet<String>,
+    /// The fields of the deployment, as `deployment.NAME`.
+    deployment: BTreeSet<String>,
 }
 
 pub(super) fn check(context: &mut Context<'_>) {
@@ -93,6 +95,11 @@ fn compile(context: &mut Context<'_>, place: &Place, text: &str, variables: &[&s
         let help = known("variables here", variables.iter().copied());
         context.push(Diagnostic::error(Code::UnknownVariable, place.clone(), message).suggest(near).help(help));
     }
+    for name in reads.deployment.iter().filter(|it| *it != "name") {
+        let message = format!("the expression uses `deployment.{name}`, and a deployment has only its `name` here");
+        let help = format!("a parameter is `params.{name}`");
+        context.push(Diagnostic::error(Code::UnknownVariable, place.clone(), message).help(help));
+    }
     for name in &reads.parameters {
         references::parameter(context, place.clone(), name);
     }
@@ -124,21 +131,22 @@ pub(super) fn parse(text: &str) -> Result<Reads, String> {
 /// How deep brackets nest, or more: where texts are written in a way that needs all of CEL's grammar (escapes, prefixes, three
 /// quotes, comments), every bracket counts as opened and never closed.
 fn depth(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let quote = |byte: &u8| matches!(byte, b'\'' | b'"');
-    let plain = !text.contains('\\')
-        && !text.contains("//")
-        && !bytes.windows(2).any(|it| quote(&it[1]) && (it[0].is_ascii_alphanumeric() || it[0] == it[1]));
-    let (mut depth, mut deepest, mut within) = (0_usize, 0_usize, None);
-    for byte in bytes {
+    let opened = text.bytes().filter(|it| matches!(it, b'(' | b'[' | b'{')).count();
+    if ["\\", "//", "\"\"\"", "'''"].iter().any(|it| text.contains(it)) {
+        return opened;
+    }
+    let (mut depth, mut deepest, mut within, mut before) = (0_usize, 0_usize, None, b' ');
+    for byte in text.bytes() {
         match (within, byte) {
+            (Some(quote), it) if quote == it => within = None,
+            (None, b'\'' | b'"') if before.is_ascii_alphanumeric() => return opened,
+            (None, b'\'' | b'"') => within = Some(byte),
             (None, b'(' | b'[' | b'{') => depth += 1,
-            (None, b')' | b']' | b'}') if plain => depth = depth.saturating_sub(1),
-            (None, it) if plain && quote(it) => within = Some(*it),
-            (Some(open), it) if open == *it => within = None,
+            (None, b')' | b']' | b'}') => depth = depth.saturating_sub(1),
             _ => {}
         }
         deepest = deepest.max(depth);
+        before = byte;
     }
     deepest
 }
@@ -150,14 +158,17 @@ fn walk<'a>(node: &'a IdedExpr, bound: &mut Vec<&'a str>, reads: &mut Reads) {
             reads.variables.insert(name.clone());
         }
         Expr::Select(select) => {
-            if is_params(&select.operand, bound) {
+            if is_variable(&select.operand, "params", bound) {
                 reads.parameters.insert(select.field.clone());
+            } else if is_variable(&select.operand, "deployment", bound) {
+                reads.deployment.insert(select.field.clone());
             }
             walk(&select.operand, bound, reads);
         }
         Expr::Call(call) => {
             if let (operators::INDEX, [operand, index]) = (call.func_name.as_str(), call.args.as_slice())
-                && let (true, Expr::Literal(LiteralValue::String(name))) = (is_params(operand, bound), &index.expr)
+                && let (true, Expr::Literal(LiteralValue::String(name))) =
+                    (is_variable(operand, "params", bound), &index.expr)
             {
                 reads.parameters.insert(name.inner().to_owned());
             }
@@ -191,6 +202,35 @@ fn entry<'a>(entry: &'a EntryExpr, bound: &mut Vec<&'a str>, reads: &mut Reads) 
     }
 }
 
-fn is_params(node: &IdedExpr, bound: &[&str]) -> bool {
-    matches!(&node.expr, Expr::Ident(name) if name == "params" && !bound.contains(&"params"))
+fn is_variable(node: &IdedExpr, variable: &str, bound: &[&str]) -> bool {
+    matches!(&node.expr, Expr::Ident(name) if name == variable && !bound.contains(&variable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_are_counted_as_deep_as_they_may_be() {
+        for (text, expected) in [
+            ("a", 0),
+            ("f(a)[0] + (b)", 1),
+            ("has(a.b) && '((' != '' && g(h(1))", 2),
+            ("(')' + (')' + (1)))", 3),
+            // Whoever writes these has fewer brackets.
+            ("r'(' + (1) + (2)", 3),
+            (r"'\'' + (1) + (2)", 2),
+            ("(1) // (2)", 2),
+            ("(1)) + (1)", 1),
+        ] {
+            assert_eq!(depth(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_expression_reads() {
+        let reads = parse("params.a + params['b'] + [1].map(x, x + node.cpu.count)[0]").unwrap();
+        assert_eq!(reads.parameters.into_iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(reads.variables.into_iter().collect::<Vec<_>>(), ["node", "params"]);
+    }
 }

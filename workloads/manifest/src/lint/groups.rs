@@ -51,13 +51,13 @@ fn limits(context: &mut Context<'_>, document: &Document, name: &str, group: &Gr
     context.push(Diagnostic::error(Code::GroupCount, place, message).help("change `min`, `max` or `odd`"));
 }
 
-/// Which limit a number of nodes breaks. An empty group may be left out of a topology only where none is needed.
+/// Which limit a number of nodes breaks. None at all is an even number, as it is when planning.
 fn breaks(group: &GroupSpec, count: u32) -> Option<String> {
     if let Some(min) = group.min.filter(|min| count < *min) {
         Some(format!("needs at least {min}"))
     } else if let Some(max) = group.max.filter(|max| count > *max) {
         Some(format!("takes at most {max}"))
-    } else if group.odd && count > 0 && count.is_multiple_of(2) {
+    } else if group.odd && count.is_multiple_of(2) {
         Some("needs an odd number".to_owned())
     } else {
         None

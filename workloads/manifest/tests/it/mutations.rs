@@ -164,6 +164,7 @@ fn values() {
     check(USER, "{type: string}", "{type: string, pattern: '('}", &[("RB1305", 9, "not valid")]);
     check(MEMBER, "params.mode == 'safe'", "params.mode = 'safe'", &[("RB1306", 6, "CEL")]);
     check(MEMBER, "params.mode == 'safe'", "param.mode == 'safe'", &[("RB1307", 6, "did you mean `params`?")]);
+    check(MEMBER, "params.mode == 'safe'", "deployment.mode == 'safe'", &[("RB1307", 6, "params.mode")]);
     check(MEMBER, "params.mode == 'safe'", "params.mod == 'safe'", &[("RB1203", 6, "did you mean `mode`?")]);
     check(WORKLOAD, "node.memory_mb >= 512", "memory_mb >= 512", &[("RB1307", 18, "node")]);
 }

@@ -153,14 +153,18 @@ fn expressions_of_any_length_end() {
         ("[", ""),
         ("a in ", "a"),
         ("f(", ""),
+        ("(", "1"),
+        ("{1:", "1"),
+        ("a[", "1"),
+        ("(\")\"+", "1"),
+        ("(r')'+", "1"),
+        ("a||!-a*f(", "1"),
     ] {
         for count in [5, 6, 7, 39, 79, 80, 390, 900] {
-            let text = format!("{}{last}", piece.repeat(count));
-            survives(&good::mutated(
-                "roles/member/role.yaml",
-                "when: params.mode == 'safe'",
-                &format!("when: '{text}'"),
-            ));
+            let open = serde_json::to_string(&format!("{}{last}", piece.repeat(count))).unwrap();
+            for text in [open, balanced(piece, last, count)] {
+                survives(&good::mutated("roles/member/role.yaml", "params.mode == 'safe'", &text));
+            }
         }
     }
 }

@@ -7,8 +7,9 @@ set -eu
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# apt drops its privileges for a download and must still be able to write here.
+# apt drops its privileges for a download and must be able to write here.
 chmod 755 "$work"
+chown _apt "$work"
 
 package=$(find /var/cache/apt/archives -name 'busybox-static_*.deb' | sort | tail -n 1)
 if [ -z "$package" ]; then

@@ -1,0 +1,96 @@
+//! Reading what is wished for: VIPs and backends that can be understood, and why others cannot. Making them is done in `service.rs`.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use rebar_model::{HealthCheck, Resource, ResourceId, ResourceKind, Span};
+
+/// The longest path of a check.
+const MAX_PATH: usize = 1_024;
+
+/// A VIP that is wished for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct VipWish {
+    pub(crate) endpoint: SocketAddr,
+    pub(crate) check: HealthCheck,
+}
+
+/// A backend that is wished for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BackendWish {
+    pub(crate) vip: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) drain_timeout: Span,
+}
+
+/// All that is wished for.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    pub(crate) vips: BTreeMap<ResourceId, VipWish>,
+    pub(crate) backends: BTreeMap<ResourceId, BackendWish>,
+    pub(crate) refused: BTreeMap<ResourceId, String>,
+}
+
+impl Wishes {
+    /// Reads resources. Of VIPs on one endpoint the one that `holders` knows is first, then the lowest.
+    pub(crate) fn read(desired: &[Resource], holders: &BTreeMap<SocketAddr, ResourceId>) -> Self {
+        let mut wishes = Self::default();
+        for resource in desired {
+            let read = match &resource.kind {
+                ResourceKind::LbVip { address, port, check } => wishes.vip(resource, (*address, *port).into(), check),
+                ResourceKind::LbBackend { vip, address, port, drain_timeout } => {
+                    wishes.backend(resource, vip, (*address, *port).into(), *drain_timeout)
+                }
+                _ => Ok(()),
+            };
+            if let Err(reason) = read {
+                wishes.refused.insert(resource.id(), reason);
+            }
+        }
+        wishes.refuse_doubles(holders);
+        wishes
+    }
+
+    fn vip(&mut self, resource: &Resource, endpoint: SocketAddr, check: &HealthCheck) -> Result<(), String> {
+        if endpoint.port() == 0 {
+            return Err("port 0 is not a port to listen on".to_owned());
+        }
+        if let HealthCheck::Http { path } = check {
+            let printable = path.bytes().all(|byte| byte.is_ascii_graphic());
+            if !path.starts_with('/') || path.len() > MAX_PATH || !printable {
+                return Err(format!(
+                    "the path of the check has to start with `/`, without spaces, at most {MAX_PATH} characters"
+                ));
+            }
+        }
+        self.vips.insert(resource.id(), VipWish { endpoint, check: check.clone() });
+        Ok(())
+    }
+
+    fn backend(&mut self, owner: &Resource, vip: &str, address: SocketAddr, drain: Span) -> Result<(), String> {
+        let vip = vip.parse().map_err(|_| format!("`{vip}` is not the endpoint of a vip, such as 10.0.0.5:80"))?;
+        if address.port() == 0 || address.ip().is_unspecified() {
+            return Err(format!("{address} is not a place to connect to"));
+        }
+        self.backends.insert(owner.id(), BackendWish { vip, address, drain_timeout: drain });
+        Ok(())
+    }
+
+    fn refuse_doubles(&mut self, holders: &BTreeMap<SocketAddr, ResourceId>) {
+        let mut first: BTreeMap<SocketAddr, ResourceId> = BTreeMap::new();
+        for (id, wish) in &self.vips {
+            let holds = holders.get(&wish.endpoint) == Some(id);
+            let place = first.entry(wish.endpoint).or_insert_with(|| id.clone());
+            if holds {
+                *place = id.clone();
+            }
+        }
+        let refused = &mut self.refused;
+        self.vips.retain(|id, wish| match first.get(&wish.endpoint) {
+            Some(other) if other != id => {
+                refused.insert(id.clone(), format!("{} is taken by {other}", wish.endpoint));
+                false
+            }
+            _ => true,
+        });
+    }
+}

@@ -1,0 +1,113 @@
+//! A simulated operator who does what real ones do in the middle of everything: changes parameters, applies, retries, pauses, cancels,
+//! adds and loses nodes, rebuilds.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use jiff::Timestamp;
+use rebar_model::{
+    Actor, Connection, DeploymentSpec, Digest, EnrolToken, Facts, Node, NodeMode, NodeName, ParameterScope,
+    ProviderKind, TokenHash, World,
+};
+use rebar_scheduler::{Command, Input, NodeRemoval, plan};
+use serde_json::json;
+
+use crate::generate::{PARAMETERS, deployment_name, parse};
+
+/// Who the operator is.
+pub(crate) fn actor() -> Actor {
+    Actor("operator".to_owned())
+}
+
+pub(crate) fn command(command: Command) -> Input {
+    Input::Command { by: actor(), command }
+}
+
+/// Takes a node under care.
+pub(crate) fn add_node(name: &NodeName, now: Timestamp) -> Input {
+    let node = Node {
+        name: name.clone(),
+        provider: ProviderKind::Join,
+        machine: None,
+        labels: BTreeMap::new(),
+        profiles: Vec::new(),
+        mode: NodeMode::Ready,
+        facts: Some(Facts::default()),
+        connection: Connection::Never,
+        added_at: now,
+    };
+    let token = EnrolToken {
+        hash: TokenHash(Digest::of(name.as_str().as_bytes())),
+        node: name.clone(),
+        expires_at: now,
+        used_at: None,
+    };
+    command(Command::AddNode { node: Box::new(node), token })
+}
+
+/// Plans and accepts; none if the plan has mistakes.
+pub(crate) fn apply(world: &World) -> Option<Input> {
+    let deployment = deployment_name();
+    let plan = plan(world, &deployment).ok()?;
+    Some(command(Command::Accept { deployment, plan: plan.id, grants: plan.destructive }))
+}
+
+/// The wishes with other members.
+pub(crate) fn members(world: &World, change: impl FnOnce(&mut DeploymentSpec)) -> Option<Input> {
+    let name = deployment_name();
+    let mut spec = world.deployments().get(&name)?.spec.clone();
+    change(&mut spec);
+    Some(command(Command::ChangeDeployment { name, spec }))
+}
+
+/// Something that an operator does; several inputs in a row.
+pub(crate) fn whim(rng: &mut Rng, world: &World) -> Vec<Input> {
+    let deployment = deployment_name();
+    let reason = "because".to_owned();
+    let set = |rng: &mut Rng| {
+        let name = rng.choice(PARAMETERS).unwrap_or("p0");
+        let value = Some(json!(rng.u8(..4)));
+        command(Command::SetParameter {
+            scope: ParameterScope::Deployment(deployment_name()),
+            name: parse(name),
+            value,
+        })
+    };
+    match rng.u8(..12) {
+        0..4 => vec![set(rng)],
+        4..6 => apply(world).into_iter().collect(),
+        6 => vec![command(Command::Retry { deployment, ids: Vec::new() })],
+        7 => vec![command(Command::Pause { deployment, reason })],
+        8 => vec![command(Command::Resume { deployment })],
+        9 => vec![command(Command::Cancel { deployment, reason })],
+        10 => vec![command(Command::Rebuild { deployment })],
+        _ => shrink_or_grow(rng, world),
+    }
+}
+
+fn shrink_or_grow(rng: &mut Rng, world: &World) -> Vec<Input> {
+    let Some(deployment) = world.deployments().get(&deployment_name()) else { return Vec::new() };
+    let members: Vec<NodeName> = deployment.spec.groups.values().flatten().cloned().collect();
+    let spare: Vec<&NodeName> = world.nodes().keys().filter(|it| !members.contains(it)).collect();
+    match (rng.bool(), rng.choice(&spare), rng.choice(&members)) {
+        (true, Some(node), _) => {
+            let node = (*node).clone();
+            members_of(world, move |back| back.push(node))
+        }
+        (_, _, Some(node)) if members.len() > 2 => {
+            let node = node.clone();
+            members_of(world, move |back| back.retain(|it| *it != node))
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn members_of(world: &World, change: impl FnOnce(&mut Vec<NodeName>)) -> Vec<Input> {
+    let group = parse("back");
+    members(world, |spec| change(spec.groups.entry(group).or_default())).into_iter().collect()
+}
+
+/// Gives up a node for good.
+pub(crate) fn gone(node: NodeName) -> Input {
+    command(Command::RemoveNode { node, removal: NodeRemoval::Gone })
+}
