@@ -42,6 +42,8 @@ pub(crate) const OUTBOUND_BYTES: usize = 32 * 1024 * 1024;
 pub(crate) const FETCHES: usize = 256;
 /// How long an ended session goes on storing what the agent said before.
 pub(crate) const DRAIN: Duration = Duration::from_secs(5);
+/// How long a session that the engine let go waits to learn whether another took its place, so that the right reason is said.
+pub(crate) const SUCCESSOR: Duration = Duration::from_millis(500);
 /// How long the door waits for its connections when the engine stops.
 pub(crate) const STOP: Duration = Duration::from_secs(8);
 /// The age at which the door's own certificate is replaced by a fresh one.

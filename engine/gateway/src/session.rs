@@ -18,7 +18,7 @@ use crate::{
     Limits,
     convert::{self, Invalid},
     lanes::Lanes,
-    limits::{DRAIN, QUIET_PINGS},
+    limits::{DRAIN, QUIET_PINGS, SUCCESSOR},
     outbox::{Full, Outbox},
     peer::Peer,
     registry::Registry,
@@ -200,7 +200,7 @@ impl Session {
                 }
             }
             command = open.commands.recv() => {
-                let command = command.ok_or(End::GivenUp)?;
+                let Some(command) = command else { return Err(open.given_up().await) };
                 self.forward(command, open, outbox)?;
             }
             _ = open.pings.tick() => open.ping(outbox)?,
@@ -254,6 +254,14 @@ impl Session {
 }
 
 impl Open {
+    /// The engine let go of its handle: because of a later session, which is then about to say so here, or for good.
+    async fn given_up(&mut self) -> End {
+        match timeout(SUCCESSOR, self.replaced.cancelled()).await {
+            Ok(()) => End::Replaced,
+            Err(_) => End::GivenUp,
+        }
+    }
+
     fn ping(&mut self, outbox: &Outbox) -> Result<(), End> {
         // While the engine itself does not read, silence says nothing about the agent.
         let heard = std::mem::take(&mut self.heard) || self.lanes.is_full();

@@ -56,7 +56,7 @@ impl Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, size) =
-            UNITS.iter().rev().find(|(_, size)| self.0 % size == 0 && self.0 > 0).unwrap_or(&("s", 1_000));
+            UNITS.iter().rev().find(|(_, size)| self.0.is_multiple_of(*size) && self.0 > 0).unwrap_or(&("s", 1_000));
         write!(f, "{}{unit}", self.0 / size)
     }
 }

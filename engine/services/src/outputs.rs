@@ -8,5 +8,8 @@ use serde_json::Value;
 
 /// Outputs under their names, which are constants of this crate.
 pub(crate) fn outputs<const N: usize>(values: [(&str, Value); N]) -> BTreeMap<Ident, Value> {
-    values.into_iter().map(|(name, value)| (Ident::new(name).expect("names of outputs are identifiers"), value)).collect()
+    values
+        .into_iter()
+        .map(|(name, value)| (Ident::new(name).expect("names of outputs are identifiers"), value))
+        .collect()
 }

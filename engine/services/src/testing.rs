@@ -1,6 +1,9 @@
 //! What the tests of all services need: resources in one line, and a clock that stands still.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,7 +12,7 @@ use rebar_ports::{Clock, Observed};
 
 /// A resource of `test/<owner>`.
 pub(crate) fn resource(owner: &str, kind: ResourceKind) -> Resource {
-    Resource { owner: id(owner).0, kind, observed: Default::default() }
+    Resource { owner: id(owner).0, kind, observed: BTreeMap::new() }
 }
 
 /// The id of the resource of `test/<owner>`.
@@ -48,6 +51,6 @@ impl Clock for Still {
     }
 
     async fn sleep_until(&self, _: Timestamp) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -39,7 +39,8 @@ const POLL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Server {
     programs: PathBuf,
-    directory: TempDir,
+    /// Removed after the server has stopped.
+    _directory: TempDir,
     process: Child,
     port: u16,
     password: String,
@@ -58,7 +59,7 @@ impl Server {
         let password = password();
         make_cluster(&programs, directory.path(), &password)?;
         let (process, port) = start_on_a_free_port(&programs, directory.path())?;
-        Ok(Self { programs, directory, process, port, password, databases: Mutex::default() })
+        Ok(Self { programs, _directory: directory, process, port, password, databases: Mutex::default() })
     }
 
     /// The address of a database, made when it is not there.
@@ -91,8 +92,6 @@ impl Drop for Server {
         }
         let _ = self.process.kill();
         let _ = self.process.wait();
-        // The directory goes with `directory`.
-        let _ = self.directory.path();
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rebar_gateway::{Gateway, GatewayConfig, GatewayError, Limits};
 use rebar_ports::{Authority, Clock, Identity};
 use rebar_proto::v1::{
-    AgentMessage, EngineMessage, Hello, Welcome, agent_client::AgentClient, agent_message, engine_message,
+    AgentMessage, EngineMessage, Heartbeat, Hello, Welcome, agent_client::AgentClient, agent_message, engine_message,
 };
 use tokio::{
     net::TcpListener,
@@ -34,6 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct FakeClock(watch::Sender<Timestamp>);
 
 impl FakeClock {
+    pub fn at(now: Timestamp) -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new(now)))
+    }
+
     pub fn set(&self, now: &str) {
         self.0.send_replace(now.parse().unwrap());
     }
@@ -68,7 +72,7 @@ impl Fixture {
     pub async fn with(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let clock = Arc::new(FakeClock(watch::Sender::new("2026-05-01T12:00:00Z".parse().unwrap())));
+        let clock = FakeClock::at("2026-05-01T12:00:00Z".parse().unwrap());
         let (ca, door, stop) = (Arc::new(Ca::new()), FakeDoor::new(), CancellationToken::new());
         let config = GatewayConfig { sans: vec!["127.0.0.1".into()], limits };
         let serving = Gateway::serve(listener, door.clone(), ca.clone(), clock.clone(), config, stop.clone());
@@ -77,12 +81,7 @@ impl Fixture {
 
     /// A channel with this client certificate, or none. A refused handshake shows at the first call.
     pub async fn channel(&self, identity: Option<&Identity>) -> Result<Channel, tonic::transport::Error> {
-        let mut tls =
-            ClientTlsConfig::new().domain_name("engine.rebar").ca_certificate(Certificate::from_pem(self.ca.ca_pem()));
-        if let Some(identity) = identity {
-            tls = tls.identity(tonic::transport::Identity::from_pem(&identity.chain_pem, &identity.key_pem));
-        }
-        Channel::from_shared(format!("https://{}", self.address)).unwrap().tls_config(tls).unwrap().connect().await
+        channel(self.address, self.ca.ca_pem(), identity).await
     }
 
     /// An agent of a node, connected, silent.
@@ -105,6 +104,19 @@ impl Fixture {
         assert_eq!(welcome.node, node);
         agent
     }
+}
+
+/// A channel to a door whose CA is known.
+pub async fn channel(
+    address: SocketAddr,
+    ca_pem: &str,
+    identity: Option<&Identity>,
+) -> Result<Channel, tonic::transport::Error> {
+    let mut tls = ClientTlsConfig::new().domain_name("engine.rebar").ca_certificate(Certificate::from_pem(ca_pem));
+    if let Some(identity) = identity {
+        tls = tls.identity(tonic::transport::Identity::from_pem(&identity.chain_pem, &identity.key_pem));
+    }
+    Channel::from_shared(format!("https://{address}")).unwrap().tls_config(tls).unwrap().connect().await
 }
 
 /// The agent's end of a session.
@@ -140,7 +152,7 @@ impl Agent {
         loop {
             match self.next().await? {
                 engine_message::Body::Ping(_) => {
-                    let heartbeat = AgentMessage { body: Some(agent_message::Body::Heartbeat(Default::default())) };
+                    let heartbeat = AgentMessage { body: Some(agent_message::Body::Heartbeat(Heartbeat {})) };
                     _ = self.say.try_send(heartbeat);
                 }
                 other => return Ok(other),

@@ -39,7 +39,6 @@ pub(super) async fn reach(socket: &Path) -> Result<(), ProviderError> {
 
 /// A client that speaks the version that Docker Engine speaks.
 pub(super) async fn connect(socket: &Path) -> Result<Docker, ProviderError> {
-    reach(socket).await?;
     let path = socket.to_str().ok_or_else(|| unavailable("the path of the socket is not UTF-8"))?;
     let docker = Docker::connect_with_unix(path, PATIENCE, API_DEFAULT_VERSION).map_err(unavailable)?;
     docker.negotiate_version().await.map_err(unavailable)
@@ -53,11 +52,11 @@ mod tests {
     async fn what_is_missing_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("no.sock");
-        let error = connect(&missing).await.unwrap_err().to_string();
+        let error = reach(&missing).await.unwrap_err().to_string();
         assert!(error.contains("no.sock") && error.contains("apt-get install docker.io"), "{error}");
         let dead = folder.path().join("dead.sock");
         drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
-        let error = connect(&dead).await.unwrap_err().to_string();
+        let error = reach(&dead).await.unwrap_err().to_string();
         assert!(error.contains("does not run"), "{error}");
     }
 }

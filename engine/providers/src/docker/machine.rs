@@ -63,7 +63,7 @@ pub(super) async fn upload(docker: &Docker, network: &str, node: &NodeName, file
         (!piece.is_empty()).then_some((piece, rest))
     });
     let name = container_name(network, node);
-    docker.upload_to_container_streaming(&name, Some(options), pieces).await.map_err(failed(node))
+    docker.upload_to_container(&name, Some(options), bollard::body_stream(pieces)).await.map_err(failed(node))
 }
 
 /// Starts a machine.

@@ -50,17 +50,21 @@ impl DockerProvider {
 
     /// Whether nodes could be made here; the error says what is missing and what to do.
     pub async fn check(&self) -> Result<(), ProviderError> {
-        client::reach(&self.config.socket).await?;
         self.docker().await?.ping().await.map_err(unavailable)?;
         archive::check_binary(&self.config.agent_binary)
     }
 
     /// Makes the network and the image, if they are not there. The first image takes about a minute; its progress is in the log.
     pub async fn prepare(&self) -> Result<(), ProviderError> {
+        self.prepare_for(&Options::default()).await
+    }
+
+    async fn prepare_for(&self, options: &Options) -> Result<(), ProviderError> {
         let docker = self.docker().await?;
         let _turn = self.setup.lock().await;
         network::ensure(docker, &self.config).await?;
-        image::ensure(docker, &self.config).await
+        // An image of a person's own is theirs to make.
+        if options.image.is_none() { image::ensure(docker, &self.config).await } else { Ok(()) }
     }
 
     /// All machines on this provider's network, by name.
@@ -83,6 +87,8 @@ impl DockerProvider {
     }
 
     async fn docker(&self) -> Result<&Docker, ProviderError> {
+        // Every time, so that an engine that has stopped meanwhile is named plainly.
+        client::reach(&self.config.socket).await?;
         self.docker.get_or_try_init(|| client::connect(&self.config.socket)).await
     }
 
@@ -114,7 +120,7 @@ impl Provider for DockerProvider {
     async fn create(&self, request: &MachineRequest) -> Result<Machine, ProviderError> {
         let options = Options::parse(&request.options)?;
         let _place = self.creating.acquire().await.map_err(|error| unavailable(error.to_string()))?;
-        self.prepare().await?;
+        self.prepare_for(&options).await?;
         let docker = self.docker().await?;
         let (network, name) = (&self.config.network, &request.name);
         machine::remove(docker, network, name).await?;

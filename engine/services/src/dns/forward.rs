@@ -4,6 +4,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -36,12 +37,14 @@ pub(crate) struct Forwarder {
     upstreams: Vec<SocketAddr>,
     clients: Vec<IpNet>,
     waiting: Semaphore,
+    /// The place of the one that answered last, which is asked first: one that is away would cost every query its timeout.
+    good: AtomicUsize,
 }
 
 impl Forwarder {
     /// Asks `upstreams`, one after the other, for clients of some networks.
     pub(crate) fn new(upstreams: Vec<SocketAddr>, clients: Vec<IpNet>) -> Self {
-        Self { upstreams, clients, waiting: Semaphore::new(MAX_WAITING) }
+        Self { upstreams, clients, waiting: Semaphore::new(MAX_WAITING), good: AtomicUsize::new(0) }
     }
 
     /// Whether a client is served.
@@ -82,10 +85,13 @@ impl Forwarder {
         let mut options = DnsRequestOptions::default();
         options.recursion_desired = request.metadata.recursion_desired;
         options.edns_set_dnssec_ok = request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
-        for upstream in &self.upstreams {
+        let first = self.good.load(Ordering::Relaxed);
+        for place in (first..self.upstreams.len()).chain(0..first) {
+            let upstream = &self.upstreams[place];
             let asked = DnsRequest::from_query(query.clone(), options);
             match ask_upstream(*upstream, asked).await {
                 Ok(mut answer) => {
+                    self.good.store(place, Ordering::Relaxed);
                     answer.signature = None;
                     return Some(answer);
                 }
@@ -98,9 +104,8 @@ impl Forwarder {
 
 /// Asks over UDP, and over TCP if the answer does not fit.
 async fn ask_upstream(upstream: SocketAddr, request: DnsRequest) -> Result<Message, NetError> {
-    let mut udp = UdpClientStream::builder(upstream, TokioRuntimeProvider::new())
-        .with_timeout(Some(UPSTREAM_TIMEOUT))
-        .build();
+    let mut udp =
+        UdpClientStream::builder(upstream, TokioRuntimeProvider::new()).with_timeout(Some(UPSTREAM_TIMEOUT)).build();
     let answer = udp.send_message(request.clone()).first_answer().await?.into_message();
     if !answer.metadata.truncation {
         return Ok(answer);

@@ -109,9 +109,7 @@ pub(crate) fn work_out(zones: &BTreeSet<LowerName>, desired: &[Resource]) -> Wor
         }
     }
     // Aliases come last: they give way to records. Equal wishes give equal zones, whatever their order.
-    wishes.sort_by(|a, b| {
-        (a.record == RecordType::CNAME, &a.id).cmp(&(b.record == RecordType::CNAME, &b.id))
-    });
+    wishes.sort_by(|a, b| (a.record == RecordType::CNAME, &a.id).cmp(&(b.record == RecordType::CNAME, &b.id)));
     for wish in wishes {
         match worked.contents.place(&wish) {
             Ok(()) => worked.placed.push(wish),
@@ -199,10 +197,11 @@ fn wish(zones: &BTreeSet<LowerName>, resource: &Resource) -> Result<Option<Wish>
     };
     let name = parse_name(text).ok_or_else(|| BadRecord::Name(text.clone()))?;
     let lower = LowerName::from(&name);
-    let zone = zones.iter().filter(|zone| zone.zone_of(&lower)).max_by_key(|zone| zone.num_labels()).ok_or_else(|| {
-        let zones: Vec<String> = zones.iter().map(|zone| presented(&Name::from(zone))).collect();
-        BadRecord::NoZone { name: presented(&name), zones: zones.join(", ") }
-    })?;
+    let zone =
+        zones.iter().filter(|zone| zone.zone_of(&lower)).max_by_key(|zone| zone.num_labels()).ok_or_else(|| {
+            let zones: Vec<String> = zones.iter().map(|zone| presented(&Name::from(zone))).collect();
+            BadRecord::NoZone { name: presented(&name), zones: zones.join(", ") }
+        })?;
     let record = match record.to_ascii_uppercase().as_str() {
         "A" => RecordType::A,
         "AAAA" => RecordType::AAAA,

@@ -216,20 +216,19 @@ impl Dns {
 
     /// Asks the server through its own socket for the serial of a zone.
     async fn probe(&self, state: &State) -> Result<(), ServiceError> {
-        let (Some(address), Some((origin, (serial, _)))) = (self.addresses.first(), state.zones.first_key_value()) else {
+        let (Some(address), Some((origin, (serial, _)))) = (self.addresses.first(), state.zones.first_key_value())
+        else {
             return Ok(());
         };
         let mut address = *address;
         if address.ip().is_unspecified() {
-            let local: IpAddr =
-                if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+            let local: IpAddr = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
             address.set_ip(local);
         }
         let query = Query::query(Name::from(origin), RecordType::SOA);
         let request = DnsRequest::from_query(query, DnsRequestOptions::default());
-        let mut udp = UdpClientStream::builder(address, TokioRuntimeProvider::new())
-            .with_timeout(Some(PROBE_TIMEOUT))
-            .build();
+        let mut udp =
+            UdpClientStream::builder(address, TokioRuntimeProvider::new()).with_timeout(Some(PROBE_TIMEOUT)).build();
         let answer = udp.send_message(request).first_answer().await;
         let answer = answer.map_err(|error| unavailable(format!("{address} does not answer: {error}")))?;
         let current = answer.answers.iter().any(|it| matches!(&it.data, RData::SOA(soa) if soa.serial == *serial));
@@ -300,7 +299,7 @@ impl Service for Dns {
     }
 
     async fn changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -324,7 +323,8 @@ async fn bind(address: SocketAddr) -> Result<(SocketAddr, UdpSocket, TcpListener
 fn private_networks() -> Vec<IpNet> {
     let v4 = [([127, 0, 0, 0], 8), ([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16)];
     let v4 = v4.into_iter().chain([([169, 254, 0, 0], 16), ([100, 64, 0, 0], 10)]);
-    let v6 = [(Ipv6Addr::LOCALHOST, 128), (Ipv6Addr::from(0xfc00_u128 << 112), 7), (Ipv6Addr::from(0xfe80_u128 << 112), 10)];
+    let v6 =
+        [(Ipv6Addr::LOCALHOST, 128), (Ipv6Addr::from(0xfc00_u128 << 112), 7), (Ipv6Addr::from(0xfe80_u128 << 112), 10)];
     let v4 = v4.filter_map(|(it, length)| Ipv4Net::new(it.into(), length).ok().map(IpNet::from));
     v4.chain(v6.into_iter().filter_map(|(it, length)| Ipv6Net::new(it, length).ok().map(IpNet::from))).collect()
 }
@@ -334,7 +334,10 @@ fn reverse_origins() -> [Name; 2] {
 }
 
 /// The reverse names under one origin.
-fn below<'a>(contents: &'a Contents, origin: &Name) -> impl Iterator<Item = (&'a LowerName, &'a (Name, u32))> + use<'a> {
+fn below<'a>(
+    contents: &'a Contents,
+    origin: &Name,
+) -> impl Iterator<Item = (&'a LowerName, &'a (Name, u32))> + use<'a> {
     let origin = LowerName::from(origin);
     contents.reverse.iter().filter(move |(name, _)| origin.zone_of(name))
 }

@@ -2,6 +2,7 @@
 //! another address at every answer. What a zone holds is worked out in `records.rs`.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     sync::{
         Arc,
@@ -19,7 +20,8 @@ use hickory_server::{
     server::{Request, RequestInfo},
     store::in_memory::InMemoryZoneHandler,
     zone_handler::{
-        AuthLookup, AxfrPolicy, LookupControlFlow, LookupOptions, LookupRecords, Nsec3QueryInfo, ZoneHandler, ZoneType,
+        AuthLookup, AxfrPolicy, LookupControlFlow, LookupError, LookupOptions, LookupRecords, Nsec3QueryInfo,
+        ZoneHandler, ZoneType,
     },
 };
 
@@ -35,6 +37,7 @@ const SECONDARY: (i32, i32, i32) = (3_600, 600, 86_400);
 /// One zone as it is served.
 pub(crate) struct Zone {
     inner: InMemoryZoneHandler<TokioRuntimeProvider>,
+    wildcards: BTreeSet<LowerName>,
     turn: AtomicUsize,
 }
 
@@ -75,7 +78,7 @@ impl Zone {
         let (refresh, retry, expire) = SECONDARY;
         let soa = SOA::new(server.clone(), contact, serial, refresh, retry, expire, NEGATIVE_TTL);
         let inner = InMemoryZoneHandler::empty(apex.clone(), ZoneType::Primary, AxfrPolicy::Deny, None);
-        let mut zone = Self { inner, turn: AtomicUsize::new(0) };
+        let mut zone = Self { inner, wildcards: BTreeSet::new(), turn: AtomicUsize::new(0) };
         zone.put(apex, RecordType::SOA, OWN_TTL, [RData::SOA(soa)]);
         zone.put(apex, RecordType::NS, OWN_TTL, [RData::NS(NS(server.clone()))]);
         (zone, server)
@@ -87,6 +90,9 @@ impl Zone {
             set.add_rdata(value);
         }
         if !set.is_empty() {
+            if name.is_wildcard() {
+                self.wildcards.insert(name.into());
+            }
             self.inner.records_get_mut().insert(RrKey::new(name.into(), record), Arc::new(set));
         }
     }
@@ -99,6 +105,28 @@ impl Zone {
         };
         let found: Vec<&RData> = found.iter().map(|it| &it.data).collect();
         values.iter().all(|value| found.contains(&value))
+    }
+
+    /// A name that a wildcard covers is there, if only with other types: "no such name" would make resolvers that ask for both
+    /// kinds of address give up (RFC 4592 section 2.2.1).
+    fn covered(&self, name: &LowerName, answer: LookupControlFlow<AuthLookup>) -> LookupControlFlow<AuthLookup> {
+        match answer {
+            LookupControlFlow::Continue(Err(error)) if error.is_nx_domain() && self.has_wildcard_for(name) => {
+                LookupControlFlow::Continue(Err(LookupError::NameExists))
+            }
+            other => other.map(|answer| self.turned(answer)),
+        }
+    }
+
+    fn has_wildcard_for(&self, name: &LowerName) -> bool {
+        let mut parent = name.clone();
+        while !self.wildcards.is_empty() && self.origin().zone_of(&parent) && parent != *self.origin() {
+            if self.wildcards.contains(&parent.clone().into_wildcard()) {
+                return true;
+            }
+            parent = parent.base_name();
+        }
+        false
     }
 
     /// The same answer, beginning with another of its addresses.
@@ -137,7 +165,7 @@ impl ZoneHandler for Zone {
         request: Option<&RequestInfo<'_>>,
         options: LookupOptions,
     ) -> LookupControlFlow<AuthLookup> {
-        self.inner.lookup(name, record, request, options).await.map(|answer| self.turned(answer))
+        self.covered(name, self.inner.lookup(name, record, request, options).await)
     }
 
     async fn search(
@@ -146,18 +174,17 @@ impl ZoneHandler for Zone {
         options: LookupOptions,
     ) -> (LookupControlFlow<AuthLookup>, Option<TSigResponseContext>) {
         let (answer, signer) = self.inner.search(request, options).await;
-        (answer.map(|answer| self.turned(answer)), signer)
+        match request.request_info() {
+            Ok(info) => (self.covered(info.query.name(), answer), signer),
+            Err(_) => (answer, signer),
+        }
     }
 
     async fn nsec_records(&self, name: &LowerName, options: LookupOptions) -> LookupControlFlow<AuthLookup> {
         self.inner.nsec_records(name, options).await
     }
 
-    async fn nsec3_records(
-        &self,
-        info: Nsec3QueryInfo<'_>,
-        options: LookupOptions,
-    ) -> LookupControlFlow<AuthLookup> {
+    async fn nsec3_records(&self, info: Nsec3QueryInfo<'_>, options: LookupOptions) -> LookupControlFlow<AuthLookup> {
         self.inner.nsec3_records(info, options).await
     }
 

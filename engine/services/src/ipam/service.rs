@@ -141,8 +141,7 @@ impl Service for Ipam {
         let mut observed = Observed::default();
         let wishes = wishes(desired, &mut observed);
         let claims = self.release(desired, &wishes).await?;
-        let held: BTreeMap<String, IpAddr> =
-            claims.iter().map(|claim| (claim.owner.clone(), claim.address)).collect();
+        let held: BTreeMap<String, IpAddr> = claims.iter().map(|claim| (claim.owner.clone(), claim.address)).collect();
         let mut newcomers = Vec::new();
         for wish in wishes {
             match held.get(&wish.owner) {
@@ -160,7 +159,7 @@ impl Service for Ipam {
     }
 
     async fn changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -63,6 +63,8 @@ struct State {
     draining: Vec<Draining>,
     /// VIPs that no longer listen but may have connections.
     closing: Vec<Closing>,
+    /// Addresses that were added to the interface.
+    added: BTreeSet<IpAddr>,
 }
 
 /// A backend on its way out.
@@ -145,6 +147,9 @@ impl LoadBalancer {
             }
             match bind(wish.endpoint, self.config.interface.as_deref()).await {
                 Ok(listener) => {
+                    if listener.added {
+                        state.added.insert(listener.endpoint.ip());
+                    }
                     let timeout = self.config.connect_timeout.as_duration();
                     let traffic = Arc::new(Traffic::new(self.config.max_connections, timeout));
                     let check = wish.check.clone();
@@ -225,7 +230,7 @@ impl LoadBalancer {
 
     /// Forgets VIPs whose last connection has ended, and takes their addresses away.
     async fn forget_vips(&self, state: &mut State) {
-        let State { vips, draining, closing } = state;
+        let State { vips, draining, closing, added } = state;
         let busy: BTreeSet<SocketAddr> = draining.iter().map(|it| it.endpoint).collect();
         let (stay, gone): (Vec<_>, Vec<_>) = closing.drain(..).partition(|it| busy.contains(&it.endpoint));
         *closing = stay;
@@ -237,8 +242,8 @@ impl LoadBalancer {
             if others.into_iter().any(|it| it.ip() == address) {
                 continue;
             }
-            match address::remove(address, interface).await {
-                Ok(()) => tracing::info!(%address, interface, "address taken away"),
+            match address::remove(address, interface, added.remove(&address)).await {
+                Ok(()) => tracing::debug!(%address, interface, "address is not on the interface"),
                 Err(error) => tracing::warn!(%address, interface, error, "address could not be taken away"),
             }
         }
@@ -250,7 +255,12 @@ impl LoadBalancer {
             endpoint: vip.endpoint,
             check: vip.check.borrow().clone(),
             traffic: vip.traffic.clone(),
-            draining: state.draining.iter().filter(|it| it.endpoint == vip.endpoint).map(|it| it.backend.clone()).collect(),
+            draining: state
+                .draining
+                .iter()
+                .filter(|it| it.endpoint == vip.endpoint)
+                .map(|it| it.backend.clone())
+                .collect(),
         };
         let vips = state.vips.values().map(entry).collect();
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Directory { vips };

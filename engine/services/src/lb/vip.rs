@@ -153,16 +153,20 @@ impl Vip {
 pub(crate) struct Listener {
     pub(crate) endpoint: SocketAddr,
     pub(crate) socket: TcpListener,
+    /// Its address was added to the interface for it.
+    pub(crate) added: bool,
 }
 
 /// Binds an endpoint, having added its address to an interface if the host does not have it; says what is in the way.
 pub(crate) async fn bind(endpoint: SocketAddr, interface: Option<&str>) -> Result<Listener, String> {
+    let mut added = false;
     let bound = match (TcpListener::bind(endpoint).await, interface) {
         (Err(error), Some(interface)) if error.kind() == io::ErrorKind::AddrNotAvailable => {
             let address = endpoint.ip();
             address::add(address, interface).await.map_err(|error| {
                 format!("{address} is not an address of this host and cannot be added to {interface}: {error}")
             })?;
+            added = true;
             tracing::info!(%address, interface, "address added");
             TcpListener::bind(endpoint).await
         }
@@ -174,10 +178,12 @@ pub(crate) async fn bind(endpoint: SocketAddr, interface: Option<&str>) -> Resul
             endpoint.ip()
         ),
         io::ErrorKind::AddrInUse => format!("another program of this host listens on {endpoint}"),
-        io::ErrorKind::PermissionDenied => format!("listening on {endpoint} is not permitted; ports below 1024 need root"),
+        io::ErrorKind::PermissionDenied => {
+            format!("listening on {endpoint} is not permitted; ports below 1024 need root")
+        }
         _ => format!("cannot listen on {endpoint}: {error}"),
     })?;
-    Ok(Listener { endpoint, socket })
+    Ok(Listener { endpoint, socket, added })
 }
 
 async fn accept(

@@ -78,8 +78,8 @@ impl Authority for EngineAuthority {
             usages: vec![Usage::Server],
             valid_for: self.config.server_lifetime,
         };
-        let key =
-            KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|error| AuthorityError::Failed(error.to_string()))?;
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+            .map_err(|error| AuthorityError::Failed(error.to_string()))?;
         let signed = self.ca.sign(&key, subject, b"engine", now)?;
         Ok(Identity { chain_pem: format!("{}{}", signed.pem, self.ca.cert_pem()), key_pem: key.serialize_pem() })
     }

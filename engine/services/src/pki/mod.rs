@@ -4,11 +4,13 @@
 mod ca;
 mod engine;
 mod kept;
+mod listing;
 mod request;
 mod service;
 
 pub use engine::{AuthorityConfig, EngineAuthority};
-pub use service::{AuthorityListing, CertificateListing, Pki, PkiConfig, PkiListing};
+pub use listing::{AuthorityListing, CertificateListing, PkiListing};
+pub use service::{Pki, PkiConfig};
 
 #[cfg(test)]
 mod tests;

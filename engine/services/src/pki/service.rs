@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 use super::{
     ca::{CertificateAuthority, Subject, Usage, fingerprint, subject_names},
     kept::{self, Index, KeptAuthority, KeptCertificate, Revoked, place},
+    listing::{AuthorityListing, CertificateListing, PkiListing},
     request::ProvenKey,
 };
 use crate::outputs::outputs;
@@ -42,45 +43,6 @@ pub struct Pki {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     listing: StdMutex<PkiListing>,
-}
-
-/// Everything that the PKI holds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct PkiListing {
-    /// The authorities.
-    pub authorities: Vec<AuthorityListing>,
-    /// The certificates that hold.
-    pub certificates: Vec<CertificateListing>,
-}
-
-/// One authority.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AuthorityListing {
-    /// The resource.
-    pub owner: String,
-    /// Its name.
-    pub common_name: String,
-    /// SHA-256 of its certificate, in hexadecimal.
-    pub fingerprint: String,
-    /// When it ends.
-    pub not_after: Timestamp,
-    /// How many of its certificates are revoked and have not ended.
-    pub revoked: usize,
-}
-
-/// One certificate.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CertificateListing {
-    /// The resource.
-    pub owner: String,
-    /// The resource of its authority, or the fingerprint of one that is gone.
-    pub authority: String,
-    /// The name in it.
-    pub common_name: String,
-    /// Its serial number, in hexadecimal.
-    pub serial: String,
-    /// When it ends.
-    pub not_after: Timestamp,
 }
 
 #[derive(Default)]
@@ -177,7 +139,7 @@ impl Service for Pki {
     }
 
     async fn changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -202,8 +164,9 @@ impl State {
         let mut state = Self { index: kept::read_index(vault).await?, ..Self::default() };
         for owner in &state.index.authorities {
             if let Some(kept) = kept::read::<KeptAuthority>(vault, &place(owner)).await? {
-                let ca = CertificateAuthority::load(&kept.cert_pem, &kept.key_pem)
-                    .map_err(|error| StoreError::Corrupt { what: "authority", detail: format!("`{owner}`: {error}") })?;
+                let ca = CertificateAuthority::load(&kept.cert_pem, &kept.key_pem).map_err(|error| {
+                    StoreError::Corrupt { what: "authority", detail: format!("`{owner}`: {error}") }
+                })?;
                 let open = OpenAuthority { common_name: kept.common_name, ca, revoked: kept.revoked };
                 state.authorities.insert(owner.clone(), open);
             }
@@ -315,11 +278,7 @@ impl State {
             return Ok(());
         }
         open.revoked.retain(|it| it.not_after > now);
-        open.revoked.push(Revoked {
-            serial: certificate.serial.clone(),
-            at: now,
-            not_after: certificate.not_after,
-        });
+        open.revoked.push(Revoked { serial: certificate.serial.clone(), at: now, not_after: certificate.not_after });
         open.keep(vault, owner).await?;
         tracing::info!(authority = owner, serial = certificate.serial, "certificate revoked");
         Ok(())

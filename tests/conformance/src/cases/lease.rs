@@ -1,5 +1,7 @@
 //! Who leads: one engine at a time, with an epoch that only grows.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use rebar_model::{Epoch, World};
@@ -7,6 +9,11 @@ use rebar_ports::StoreError;
 
 use super::{TTL, at};
 use crate::{generate::Generator, suite::Subject};
+
+const ROUNDS: u64 = 8;
+
+/// How long an engine commits before another takes over.
+const WRITING: Duration = Duration::from_millis(30);
 
 pub(crate) async fn taken_and_renewed(subject: Subject) -> Result<()> {
     let store = subject.open().await?.store;
@@ -66,5 +73,32 @@ pub(crate) async fn a_lower_epoch_is_refused(subject: Subject) -> Result<()> {
     store.commit(new, &batch).await?;
     store.resign("b").await?;
     ensure!(matches!(store.commit(old, &[]).await, Err(StoreError::Fenced { .. })), "resigning lowers no epoch");
+    Ok(())
+}
+
+/// An engine that took over sees everything that the other one was told to be committed, and nothing comes after.
+pub(crate) async fn nothing_is_committed_behind_a_takeover(subject: Subject) -> Result<()> {
+    for round in 0..ROUNDS {
+        let (old, new) = (subject.open().await?.store, subject.open().await?.store);
+        let epoch = old.lead("old", at(round * 1_000), TTL).await?.context("it is free")?;
+        let mut generator = Generator::new(round, old.load().await?);
+        let writer = tokio::spawn(async move {
+            loop {
+                let before = generator.world().applied();
+                match old.commit(epoch, &generator.records(3)?).await {
+                    Ok(()) => {}
+                    Err(StoreError::Fenced { .. }) => return anyhow::Ok(before),
+                    Err(error) => return Err(error.into()),
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        tokio::time::sleep(WRITING).await;
+        new.lead("new", at(round * 1_000 + 500), TTL).await?.context("the other lease ran out")?;
+        let seen = new.load().await?.applied();
+        let told = writer.await??;
+        ensure!(seen == told, "round {round}: the new engine saw {seen}, the old one was told {told}");
+        new.resign("new").await?;
+    }
     Ok(())
 }

@@ -1,0 +1,34 @@
+# Two commands do everything on a fresh Debian 12 machine with cargo and node: `make demo` and `make test`.
+
+.PHONY: demo demo-clean test lint build setup-docker setup-tests bench help
+
+help: ## What can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: setup-docker build ## Build, install what is missing, deploy a Docker Swarm and rebuild it twice
+	target/debug/rebar demo
+
+demo-clean: ## Take away what the demo left
+	@test -x target/debug/rebar && target/debug/rebar demo --clean || true
+
+test: setup-docker setup-tests lint build ## Install what is missing, run every test
+	cargo nextest run --workspace --no-fail-fast
+
+lint: ## Formatting, lints, licences and duplicate crates
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo deny --log-level error check bans licenses sources
+
+build:
+	cargo build --quiet --workspace --bins
+
+bench: ## Figures side by side with a peer, one JSON line each
+	cargo build --quiet --release --workspace --bins
+	target/release/rebar-bench
+
+setup-docker:
+	tests/setup/docker.sh
+
+setup-tests:
+	tests/setup/tools.sh
+	tests/setup/postgres.sh >/dev/null

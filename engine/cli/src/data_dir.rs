@@ -1,0 +1,78 @@
+//! The engine's own directory: the key that secrets are sealed with, the first operator's token, the CA certificate to pin. What is
+//! remembered lives in the database, not here.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use rebar_ports::Entropy;
+
+/// The engine's own directory.
+#[derive(Debug, Clone)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// Opens the directory, made for its owner alone if it is not there.
+    pub fn open(path: &Path) -> Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(|| format!("data directory {} cannot be made", path.display()))?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The key that secrets are sealed with, made at the first start. Without it the database's secrets stay closed for ever.
+    pub fn seal_key(&self, entropy: &dyn Entropy) -> Result<[u8; 32]> {
+        let text = self.secret("seal.key", || hex::encode(entropy.bytes()))?;
+        let mut key = [0; 32];
+        if hex::decode_to_slice(text.trim(), &mut key).is_err() {
+            bail!("{} is not a key of 64 hexadecimal digits", self.file("seal.key").display());
+        }
+        Ok(key)
+    }
+
+    /// The first operator's token, made at the first start.
+    pub fn admin_token(&self, entropy: &dyn Entropy) -> Result<String> {
+        Ok(self.secret("admin.token", || hex::encode(entropy.bytes()))?.trim().to_owned())
+    }
+
+    /// Writes the CA certificate, for people to pin.
+    pub fn write_ca(&self, pem: &str) -> Result<PathBuf> {
+        let path = self.file("ca.pem");
+        fs::write(&path, pem).with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(path)
+    }
+
+    /// The content of a file that only its owner may read, made if it is not there. Two engines that start at once get the same.
+    fn secret(&self, name: &str, make: impl FnOnce() -> String) -> Result<String> {
+        let path = self.file(name);
+        let read = || fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()));
+        match fs::read_to_string(&path) {
+            Ok(text) => return Ok(text),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        }
+        let draft = self.file(&format!("{name}.{}", std::process::id()));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        writeln!(file, "{}", make())?;
+        file.sync_all()?;
+        let linked = fs::hard_link(&draft, &path);
+        fs::remove_file(&draft)?;
+        match linked {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(error).with_context(|| format!("{} cannot be made", path.display()))
+            }
+            _ => read(),
+        }
+    }
+}
