@@ -44,7 +44,6 @@ fn unit(state: &Path) -> String {
          RestartSec=2\n\
          KillMode=process\n\
          OOMPolicy=continue\n\
-         OOMScoreAdjust=-500\n\
          TasksMax=infinity\n\
          LimitNOFILE=65536\n\
          \n\

@@ -111,7 +111,9 @@ mod tests {
 
     fn check(secrets: &[&str], chunks: &[&str], expected: &str) {
         let mut redactor = Redactor::new();
-        secrets.iter().for_each(|secret| redactor.learn(&Value::String((*secret).to_owned())));
+        for secret in secrets {
+            redactor.learn(&Value::String((*secret).to_owned()));
+        }
         let mut shown = Vec::new();
         for chunk in chunks {
             shown.extend(redactor.push(chunk.as_bytes()));

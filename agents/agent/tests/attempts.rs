@@ -181,7 +181,7 @@ async fn verify_is_repeated_until_it_holds() {
     succeeded(&result);
     assert_eq!(setup.engine.log(1), "run 1\nrun 2\nrun 3\nrun 4\nrun 5\n");
 
-    work.timeout = wire(Duration::from_millis(300));
+    work.timeout = wire(Duration::from_secs(1));
     let result = setup.run(setup.order(2, &[("verify.sh", "exit 4")], vec![work])).await;
     assert_eq!((failed(&result).kind(), failed(&result).exit_code), (FailureKind::Timeout, Some(4)));
 }

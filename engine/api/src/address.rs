@@ -2,7 +2,9 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use rebar_model::{Deployment, DeploymentName, Digest, NodeName, NodeRole, NodeRoleId, RoleName, Target, Workload, World};
+use rebar_model::{
+    Deployment, DeploymentName, Digest, NodeName, NodeRole, NodeRoleId, RoleName, Target, Workload, World,
+};
 
 use crate::error::ApiError;
 
@@ -45,11 +47,8 @@ pub(crate) fn workload<'a>(world: &'a World, text: &str) -> Result<&'a Arc<Workl
     if let Ok(digest) = Digest::from_str(text) {
         return world.workloads().get(&digest).ok_or_else(missing);
     }
-    let named: Vec<_> = world
-        .workloads()
-        .values()
-        .filter(|it| it.metadata.name.as_str() == text || it.reference() == text)
-        .collect();
+    let named: Vec<_> =
+        world.workloads().values().filter(|it| it.metadata.name.as_str() == text || it.reference() == text).collect();
     match named.as_slice() {
         [] => Err(missing()),
         [one] => Ok(one),

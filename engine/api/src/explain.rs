@@ -209,10 +209,9 @@ fn attempt(reason: &Reason) -> Option<AttemptId> {
 fn next(reason: &Reason, id: &NodeRoleId) -> Vec<String> {
     let deployment = &id.deployment;
     match reason {
-        Reason::Failed { .. } => vec![
-            format!("rebar logs {deployment} {}", id.local()),
-            format!("rebar retry {deployment} {}", id.local()),
-        ],
+        Reason::Failed { .. } => {
+            vec![format!("rebar logs {deployment} {}", id.local()), format!("rebar retry {deployment} {}", id.local())]
+        }
         Reason::InputMissing { input, .. } => vec![format!("rebar attr why {deployment} {} {input}", id.local())],
         Reason::NodeAway { node, .. } => {
             vec![format!("rebar node show {node}"), format!("rebar node rm {node} --gone")]

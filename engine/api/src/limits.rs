@@ -38,6 +38,8 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(crate) const EVENT_BATCH: u32 = 256;
 /// Pieces of a log read at once.
 pub(crate) const LOG_BATCH: u32 = 256;
+/// How long after the end of an attempt a reader who follows its log waits for more of it.
+pub(crate) const LINGER: Span = Span::from_millis(500);
 /// Lines of a log in an explanation.
 pub(crate) const LOG_LINES: usize = 20;
 /// The longest line of a log in an explanation, in characters.

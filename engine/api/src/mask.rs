@@ -1,7 +1,7 @@
 //! Secrets as people see them: that there is one, and a fingerprint to tell two apart.
 
 use rebar_model::{SecretRef, secret_refs};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::error::ApiError;
 
@@ -10,15 +10,20 @@ const FINGERPRINT: usize = 8;
 
 /// A value with its secrets masked, also inside of arrays and objects.
 pub(crate) fn mask(value: &Value) -> Value {
-    if let Some(reference) = SecretRef::from_value(value) {
+    replace(value, &|reference| {
         let fingerprint: String = reference.0.chars().take(FINGERPRINT).collect();
-        return json!({"secret": true, "fingerprint": fingerprint});
+        json!({"secret": true, "fingerprint": fingerprint})
+    })
+}
+
+/// A value with something else in place of its secrets.
+pub(crate) fn replace(value: &Value, with: &dyn Fn(&SecretRef) -> Value) -> Value {
+    if let Some(reference) = SecretRef::from_value(value) {
+        return with(&reference);
     }
     match value {
-        Value::Array(items) => Value::Array(items.iter().map(mask).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.iter().map(|(name, it)| (name.clone(), mask(it))).collect::<Map<_, _>>())
-        }
+        Value::Array(items) => items.iter().map(|it| replace(it, with)).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, it)| (name.clone(), replace(it, with))).collect(),
         _ => value.clone(),
     }
 }

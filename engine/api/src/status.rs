@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
-use rebar_model::{
-    Deployment, DeploymentName, Digest, NodeRole, NodeRoleId, ResourceId, State, Verdict, World,
-};
+use rebar_model::{Deployment, DeploymentName, Digest, NodeRole, NodeRoleId, ResourceId, State, Verdict, World};
 use rebar_orchestrator::Handle;
 
 use crate::{

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rebar_model::{Connection, Deployment, Mode, NodeName, NodeRole, Reason, RevisionNo, Standing, State, Verdict, WhoActs, World};
+use rebar_model::{
+    Connection, Deployment, Mode, NodeName, NodeRole, Reason, RevisionNo, Standing, State, Verdict, WhoActs, World,
+};
 use rebar_scheduler::verdict;
 
 use crate::limits::{ARRIVAL_GRACE, AWAY_GRACE};

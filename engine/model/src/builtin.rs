@@ -53,7 +53,6 @@ const fn may(name: &'static str, kind: PortType, about: &'static str) -> Builtin
 const IPAM_ADDRESS: BuiltinPorts = BuiltinPorts {
     inputs: &[
         needs("pool", PortType::Text, "the pool to take the address from"),
-        may("family", PortType::Choice(&["ipv4", "ipv6"]), "the address family; by default what the pool has"),
         may("exclude", PortType::Texts, "addresses that are never given out"),
     ],
     outputs: &[
@@ -77,7 +76,6 @@ const LB_VIP: BuiltinPorts = BuiltinPorts {
         needs("address", PortType::Text, "the address to listen on"),
         needs("port", PortType::Integer, "the port to listen on"),
         may("check", PortType::Object, "how backends are checked"),
-        may("algorithm", PortType::Text, "how a backend is chosen"),
     ],
     outputs: &[
         may("endpoint", PortType::Text, "address and port, as `address:port`"),
@@ -92,6 +90,7 @@ const LB_BACKEND: BuiltinPorts = BuiltinPorts {
         needs("address", PortType::Text, "the address of the backend"),
         needs("port", PortType::Integer, "the port of the backend"),
         may("drain_timeout", PortType::Text, "how long connections may take to end before it goes"),
+        may("ready_when", PortType::Text, "`healthy` once a check succeeded, `checked` once it was checked at all"),
     ],
     outputs: &[may("endpoint", PortType::Text, "address and port of the backend, as `address:port`")],
 };

@@ -40,7 +40,7 @@ pub use node_role::{
 };
 pub use parameter::{Layer, Parameter, ParameterScope};
 pub use plan::{Action, Binding, Bound, Difference, Plan, PlanStep};
-pub use resource::{HealthCheck, Resource, ResourceId, ResourceKind};
+pub use resource::{HealthCheck, ReadyWhen, Resource, ResourceId, ResourceKind};
 pub use role::{
     Bind, BuiltinAction, Concurrency, InputSpec, Metadata, OnChange, OutputSpec, PhaseSpec, Phases, Require, Retries,
     RetryReason, RoleManifest, RoleSpec, Runner, Scope,

@@ -65,6 +65,8 @@ pub enum ResourceKind {
         port: u16,
         /// How long open connections may go on when it is taken away.
         drain_timeout: Span,
+        /// When it counts as there.
+        ready_when: ReadyWhen,
     },
     /// A certificate authority of the deployment.
     PkiCa {
@@ -86,6 +88,17 @@ pub enum ResourceKind {
         /// How long it is valid.
         valid_for: Span,
     },
+}
+
+/// When a backend counts as there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadyWhen {
+    /// Once a health check succeeded: whoever requires it finds it answering.
+    #[default]
+    Healthy,
+    /// Once it was checked, whatever came out: for services that run on some of the nodes, where checks decide who gets connections.
+    Checked,
 }
 
 /// How the load balancer looks whether a backend is healthy.

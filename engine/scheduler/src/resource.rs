@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rebar_model::{BuiltinAction, HealthCheck, Ident, ResolvedInput, ResourceKind, Span};
+use rebar_model::{BuiltinAction, HealthCheck, Ident, ReadyWhen, ResolvedInput, ResourceKind, Span};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -37,6 +37,7 @@ pub(crate) fn resource_kind(
             address: port.get("address")?,
             port: port.get("port")?,
             drain_timeout: port.or("drain_timeout", DEFAULT_DRAIN)?,
+            ready_when: port.or("ready_when", ReadyWhen::default())?,
         },
         BuiltinAction::PkiCa => ResourceKind::PkiCa { common_name: port.get("common_name")? },
         BuiltinAction::PkiCert => ResourceKind::PkiCert {

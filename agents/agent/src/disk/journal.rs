@@ -96,7 +96,11 @@ pub fn recover(state: &State, boot_id: &str) -> Result<Vec<Found>, Error> {
     for dir in state.list()? {
         match examine(&dir, boot_id) {
             Ok(Some((node_role, at_ms, condition))) => found.push(Found { dir, node_role, at_ms, condition }),
-            Ok(None) => dir.remove()?,
+            Ok(None) => {
+                if let Err(error) = dir.remove() {
+                    tracing::warn!(attempt = dir.attempt(), %error, "leftover stays");
+                }
+            }
             Err(error) => {
                 tracing::warn!(attempt = dir.attempt(), %error, "unreadable attempt");
                 let (node_role, at_ms) = (String::new(), 0);

@@ -31,6 +31,8 @@ use crate::{
 
 /// Messages on their way to the engine that are not yet HTTP/2's.
 const OUTBOUND: usize = 16;
+/// An engine that has not said in this time that it is one is not.
+const WELCOME_PATIENCE: Duration = Duration::from_secs(30);
 /// Between two tries to renew; also the longest wait without a look at the clock, which may be set.
 const RENEWAL_PAUSE: Duration = Duration::from_mins(1);
 
@@ -104,9 +106,13 @@ async fn talk(
         return Ok(());
     }
     let refused = |status: tonic::Status| Error::Refused(status.message().to_owned());
+    let unwelcome = Error::Unreachable { engine: identity.engine.clone(), reason: "no welcome".to_owned() };
+    let patience = sleep(WELCOME_PATIENCE);
+    tokio::pin!(patience);
     let open = client.session(ReceiverStream::new(said));
     let mut inbound = tokio::select! {
         () = hang_up.cancelled() => return Ok(()),
+        () = &mut patience => return Err(unwelcome),
         answer = open => answer.map_err(refused)?.into_inner(),
     };
     let renewing = keep_fresh(state, identity, channel);
@@ -115,6 +121,9 @@ async fn talk(
         tokio::select! {
             () = hang_up.cancelled() => return Ok(()),
             () = &mut renewing => {}
+            () = &mut patience, if !patience.is_elapsed() => if !welcomed.load(Ordering::Relaxed) {
+                return Err(unwelcome);
+            },
             message = inbound.message() => match message.map_err(refused)? {
                 Some(message) => if events.send(Event::Message(message)).await.is_err() { return Ok(()) },
                 None => return Ok(()),

@@ -109,6 +109,7 @@ async fn phase(
     };
     let every = clock::from_duration(work.every.as_ref()).filter(|_| work.phase() == Phase::Verify);
     let mut successes = 0;
+    let mut last_failure = None;
     loop {
         let bounds = Bounds { until, cancelled };
         let look = |log: &mut Log| progress(dir, status, log);
@@ -118,12 +119,21 @@ async fn phase(
         let next = judge(work, ended, retry_after, limit, log);
         let Some(every) = every else { return Ok(next) };
         successes = if matches!(next, Next::GoOn) { successes + 1 } else { 0 };
-        let is_final = !matches!(ended, ProcessEnded::Exit(code) if code != EX_TEMPFAIL) || retry_after.is_some();
+        if let ProcessEnded::Exit(code) = ended
+            && code != 0
+        {
+            last_failure = Some(code);
+        }
+        let is_final = match ended {
+            ProcessEnded::Exit(code) => code == EX_TEMPFAIL || retry_after.is_some(),
+            ProcessEnded::Cancelled => true,
+            ProcessEnded::Signal(_) | ProcessEnded::Timeout => false,
+        };
         if is_final || successes >= work.successes.max(1) {
             return Ok(next);
         }
         if Instant::now() + every >= until {
-            return Ok(Next::Fail(never_verified(work, ended, limit, log)));
+            return Ok(Next::Fail(never_verified(work, last_failure, limit, log)));
         }
         tokio::select! {
             () = sleep(every) => {}
@@ -161,13 +171,10 @@ fn judge(work: &PhaseWork, ended: ProcessEnded, retry_after: Option<Duration>, l
     Next::Fail(Failed { exit_code, retry_after, ..failure(work, kind, message) })
 }
 
-fn never_verified(work: &PhaseWork, ended: ProcessEnded, limit: Duration, log: &Log) -> Failed {
+/// A verify that was repeated until its time was over.
+fn never_verified(work: &PhaseWork, exit_code: Option<i32>, limit: Duration, log: &Log) -> Failed {
     let wanted = work.successes.max(1);
     let what = format!("verify did not succeed {wanted} times in a row within {}", seconds(limit));
-    let exit_code = match ended {
-        ProcessEnded::Exit(code) if code != 0 => Some(code),
-        _ => None,
-    };
     Failed { exit_code, ..failure(work, FailureKind::Timeout, with_last_line(what, log)) }
 }
 

@@ -53,7 +53,7 @@ impl Agent {
     }
 
     pub async fn enrol(&self, engine: &Engine, token: &str, fingerprint: &str) -> Output {
-        let mut command = Command::new(std::env::var("PROG").unwrap_or(PROGRAM.into()));
+        let mut command = Command::new(PROGRAM);
         command.args(["enrol", "--engine", &engine.address.to_string(), "--token", token]);
         command.args(["--ca-fingerprint", fingerprint, "--state"]).arg(self.state());
         command.output().await.expect("run")
@@ -61,7 +61,7 @@ impl Agent {
 
     /// The command that a test machine's service runs.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(std::env::var("PROG").unwrap_or(PROGRAM.into()));
+        let mut command = Command::new(PROGRAM);
         command.args(["run", "--state"]).arg(self.state()).arg("--enrol").arg(self.file("enrol.json"));
         let log = std::fs::File::options().append(true).create(true).open(self.file("agent.log")).expect("log");
         command.stderr(Stdio::from(log)).env("REBAR_LOG", "debug");

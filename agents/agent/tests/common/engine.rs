@@ -123,7 +123,12 @@ impl Engine {
         let mut server = Server::builder().tls_config(tls).expect("TLS");
         let server = server.add_service(EnrolmentServer::new(service.clone())).add_service(AgentServer::new(service));
         self.task = Some(tokio::spawn(async move {
-            let incoming = TcpListenerStream::new(listener);
+            // Without this, an order waits for up to 40 ms on the acknowledgement of the packet before it.
+            let incoming = TcpListenerStream::new(listener).map(|socket| {
+                let socket = socket?;
+                socket.set_nodelay(true)?;
+                std::io::Result::Ok(socket)
+            });
             tokio::select! {
                 () = stop.cancelled() => {}
                 served = server.serve_with_incoming(incoming) => served.expect("served"),

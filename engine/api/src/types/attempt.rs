@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rebar_model::{
-    AttemptId, AttemptKind, DeploymentName, Digest, Failure, Ident, NodeName, NodeRoleId, Phase,
-};
+use rebar_model::{AttemptId, AttemptKind, DeploymentName, Digest, Failure, Ident, NodeName, NodeRoleId, Phase};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};

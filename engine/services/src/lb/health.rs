@@ -43,6 +43,8 @@ pub(crate) struct Health {
     pub(crate) status: Status,
     /// A connection failed since the last good check: others are preferred.
     pub(crate) suspect: bool,
+    /// A check has ended, one way or the other.
+    pub(crate) checked: bool,
     /// A check has succeeded once.
     pub(crate) proven: bool,
     /// Why the last check or connection failed; none after a good check.
@@ -57,7 +59,7 @@ impl Health {
     /// unknown ── 1 good ──▶ up ── FALL bad in a row ──▶ down ── RISE good in a row ──▶ up
     /// ```
     pub(crate) fn observe(&mut self, result: Result<(), String>) -> bool {
-        let before = (self.status, self.proven, self.error.is_some());
+        let before = (self.status, self.checked, self.proven, self.error.is_some());
         let good = result.is_ok();
         let turns = match (self.status, good) {
             (Status::Unknown, true) => Some(1),
@@ -70,10 +72,11 @@ impl Health {
             self.status = if good { Status::Up } else { Status::Down };
             self.in_a_row = 0;
         }
+        self.checked = true;
         self.proven |= good;
         self.suspect &= !good;
         self.error = result.err();
-        before != (self.status, self.proven, self.error.is_some())
+        before != (self.status, self.checked, self.proven, self.error.is_some())
     }
 
     /// Takes the failure of a connection; true for the first since the last good check.

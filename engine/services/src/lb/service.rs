@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rebar_model::{BuiltinAction, Resource, ResourceId, Span};
+use rebar_model::{BuiltinAction, ReadyWhen, Resource, ResourceId, Span};
 use rebar_ports::{Observed, Service, ServiceError};
 use tokio::{
     sync::{Mutex, Notify},
@@ -310,7 +310,8 @@ fn observe(state: &State, wishes: &Wishes, observed: &mut Observed) {
         observed.ready.insert(id.clone(), outputs(values));
         for backend in vip.traffic.pool.all() {
             let health = backend.health();
-            if health.proven {
+            let wanted = wishes.backends.get(&backend.id).map(|it| it.ready_when);
+            if health.proven || (health.checked && wanted == Some(ReadyWhen::Checked)) {
                 let values = outputs([("endpoint", backend.address.to_string().into())]);
                 observed.ready.insert(backend.id.clone(), values);
             } else {

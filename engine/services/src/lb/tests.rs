@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rebar_model::{HealthCheck, Resource, ResourceKind, Span};
+use rebar_model::{HealthCheck, ReadyWhen, Resource, ResourceKind, Span};
 use rebar_ports::{Observed, Service};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -40,8 +40,13 @@ fn vip(owner: &str, at: SocketAddr, check: HealthCheck) -> Resource {
 }
 
 fn backend(owner: &str, vip: SocketAddr, at: SocketAddr, drain: Span) -> Resource {
-    let kind =
-        ResourceKind::LbBackend { vip: vip.to_string(), address: at.ip(), port: at.port(), drain_timeout: drain };
+    let kind = ResourceKind::LbBackend {
+        vip: vip.to_string(),
+        address: at.ip(),
+        port: at.port(),
+        drain_timeout: drain,
+        ready_when: ReadyWhen::Healthy,
+    };
     resource(owner, kind)
 }
 

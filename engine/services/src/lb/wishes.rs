@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use rebar_model::{HealthCheck, Resource, ResourceId, ResourceKind, Span};
+use rebar_model::{HealthCheck, ReadyWhen, Resource, ResourceId, ResourceKind, Span};
 
 /// The longest path of a check.
 const MAX_PATH: usize = 1_024;
@@ -20,6 +20,7 @@ pub(crate) struct BackendWish {
     pub(crate) vip: SocketAddr,
     pub(crate) address: SocketAddr,
     pub(crate) drain_timeout: Span,
+    pub(crate) ready_when: ReadyWhen,
 }
 
 /// All that is wished for.
@@ -37,8 +38,12 @@ impl Wishes {
         for resource in desired {
             let read = match &resource.kind {
                 ResourceKind::LbVip { address, port, check } => wishes.vip(resource, (*address, *port).into(), check),
-                ResourceKind::LbBackend { vip, address, port, drain_timeout } => {
-                    wishes.backend(resource, vip, (*address, *port).into(), *drain_timeout)
+                ResourceKind::LbBackend { vip, address, port, drain_timeout, ready_when } => {
+                    places(vip, (*address, *port).into()).map(|(vip, address)| {
+                        let (drain_timeout, ready_when) = (*drain_timeout, *ready_when);
+                        let wish = BackendWish { vip, address, drain_timeout, ready_when };
+                        wishes.backends.insert(resource.id(), wish);
+                    })
                 }
                 _ => Ok(()),
             };
@@ -66,15 +71,6 @@ impl Wishes {
         Ok(())
     }
 
-    fn backend(&mut self, owner: &Resource, vip: &str, address: SocketAddr, drain: Span) -> Result<(), String> {
-        let vip = vip.parse().map_err(|_| format!("`{vip}` is not the endpoint of a vip, such as 10.0.0.5:80"))?;
-        if address.port() == 0 || address.ip().is_unspecified() {
-            return Err(format!("{address} is not a place to connect to"));
-        }
-        self.backends.insert(owner.id(), BackendWish { vip, address, drain_timeout: drain });
-        Ok(())
-    }
-
     fn refuse_doubles(&mut self, holders: &BTreeMap<SocketAddr, ResourceId>) {
         let mut first: BTreeMap<SocketAddr, ResourceId> = BTreeMap::new();
         for (id, wish) in &self.vips {
@@ -93,4 +89,13 @@ impl Wishes {
             _ => true,
         });
     }
+}
+
+/// The endpoint of a backend's VIP and the backend's own address.
+fn places(vip: &str, address: SocketAddr) -> Result<(SocketAddr, SocketAddr), String> {
+    let vip = vip.parse().map_err(|_| format!("`{vip}` is not the endpoint of a vip, such as 10.0.0.5:80"))?;
+    if address.port() == 0 || address.ip().is_unspecified() {
+        return Err(format!("{address} is not a place to connect to"));
+    }
+    Ok((vip, address))
 }

@@ -1,0 +1,114 @@
+//! Lists of deployments, one deployment, its revisions and outputs.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use rebar_api::types::{DeploymentSummary, DeploymentView, OutputView, RevisionView};
+use rebar_model::{DeploymentSpec, Standing};
+use serde_json::Value;
+
+use super::{Look, Table, Text, Tone, status, toned, tone, words};
+
+/// Draws a list of deployments.
+pub fn list(deployments: &[DeploymentSummary], now: Timestamp, look: &Look) -> String {
+    if deployments.is_empty() {
+        return "no deployments yet: rebar deployment create NAME --workload W@V --group GROUP=NODES\n".to_owned();
+    }
+    let mut head = vec!["DEPLOYMENT", "WORKLOAD", "REVISION", "STATE", "NODE-ROLES"];
+    if look.is_wide() {
+        head.extend(["REBUILDS", "AGE"]);
+    }
+    let mut table = Table::new(look, &head);
+    for it in deployments {
+        let failed = it.counts.get(&Standing::Failed).copied().unwrap_or(0) > 0;
+        let (standing, word) = status::overall(it.mode, it.active, it.settled, it.needs_person, failed);
+        let held = it.paused.as_ref().map(|reason| format!(" (held: {reason})")).unwrap_or_default();
+        let word = if look.ascii { word.to_owned() } else { format!("{} {word}", look.glyph(standing)) };
+        let mut row: Vec<Text> = vec![
+            (&it.name).into(),
+            (&it.workload.reference).into(),
+            it.revision.into(),
+            toned(tone(standing), word + &held),
+            status::counts(&it.counts).into(),
+        ];
+        if look.is_wide() {
+            row.extend([it.rebuilds.into(), words::between(it.created_at, now).into()]);
+        }
+        table.row(row);
+    }
+    table.render()
+}
+
+/// Draws one deployment.
+pub fn show(view: &DeploymentView, look: &Look) -> String {
+    let mut out = status::headline(&view.status, look);
+    out.push_str(&groups(&view.spec, look));
+    if !view.spec.profiles.is_empty() {
+        let profiles: Vec<&str> = view.spec.profiles.iter().map(rebar_model::ProfileName::as_str).collect();
+        let _ = writeln!(out, "profiles  {}", profiles.join(", "));
+    }
+    match &view.applied {
+        None => {
+            let _ = writeln!(out, "\nnever applied: rebar plan {}", view.status.name);
+        }
+        Some(applied) if *applied != view.spec => {
+            let _ = writeln!(out, "\nchanged since the last apply: rebar plan {}", view.status.name);
+        }
+        Some(_) => {}
+    }
+    out
+}
+
+fn groups(spec: &DeploymentSpec, look: &Look) -> String {
+    let mut table = Table::new(look, &["GROUP", "NODES", ""]);
+    for (group, nodes) in &spec.groups {
+        let names = words::ranges(nodes.iter().map(rebar_model::NodeName::as_str));
+        table.row(vec![group.into(), nodes.len().into(), names.into()]);
+    }
+    table.render()
+}
+
+/// Draws the accepted plans of a deployment.
+pub fn revisions(revisions: &[RevisionView], now: Timestamp, look: &Look) -> String {
+    let mut table = Table::new(look, &["REVISION", "WORKLOAD", "CHANGED", "BY", "WHEN", ""]);
+    for it in revisions {
+        table.row(vec![
+            it.no.into(),
+            (&it.workload.reference).into(),
+            words::count(it.touched.len(), "node-role").into(),
+            (&it.by).into(),
+            words::ago(it.at, now).into(),
+            if it.current { toned(Tone::Good, "current") } else { Text::from(" ") },
+        ]);
+    }
+    table.render()
+}
+
+/// Draws what a deployment offers.
+pub fn outputs(outputs: &[OutputView], look: &Look) -> String {
+    if outputs.is_empty() {
+        return "this workload offers no outputs\n".to_owned();
+    }
+    let mut table = Table::new(look, &["OUTPUT", "VALUE", "FROM"]);
+    for it in outputs {
+        let value = match &it.value {
+            None => toned(Tone::Quiet, "not known yet"),
+            Some(value) => Text::from(shown(value, look)),
+        };
+        table.row(vec![(&it.name).into(), value, toned(Tone::Quiet, &it.origin)]);
+    }
+    table.render()
+}
+
+/// A value in a table: text without quotes, and its first line only.
+fn shown(value: &Value, look: &Look) -> String {
+    match value {
+        Value::String(text) => match text.split_once('\n') {
+            Some((first, rest)) if !rest.is_empty() => {
+                format!("{first} {} ({} lines)", look.pick("…", "..."), text.lines().count())
+            }
+            _ => text.trim_end().to_owned(),
+        },
+        other => words::value(other, look),
+    }
+}
