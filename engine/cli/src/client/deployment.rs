@@ -2,7 +2,7 @@
 
 use rebar_api::types::{
     Accepted, ApplyRequest, ChangeDeployment, CreateDeployment, DeploymentStatus, DeploymentSummary, DeploymentView,
-    ExplainQuery, ExplainView, OutputView, OutputsQuery, PauseRequest, PlanView, RetryRequest, RevisionView, ValueOrigin,
+    ExplainQuery, ExplainView, OutputView, OutputsQuery, Page, PauseRequest, PlanView, RetryRequest, RevisionView, ValueOrigin,
     WaitAnswer, WaitQuery, WhyQuery,
 };
 use rebar_model::DeploymentName;
@@ -111,6 +111,7 @@ impl Client {
 
     /// What a deployment offers.
     pub async fn outputs(&self, name: &DeploymentName, query: OutputsQuery) -> Result<Vec<OutputView>, Failure> {
-        self.get_with(&["deployments", name.as_str(), "outputs"], &query).await
+        let page: Page<OutputView> = self.get_with(&["deployments", name.as_str(), "outputs"], &query).await?;
+        Ok(page.items)
     }
 }

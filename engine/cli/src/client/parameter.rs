@@ -21,13 +21,18 @@ impl Client {
         name: &Ident,
         value: &SetParameter,
     ) -> Result<ParameterView, Failure> {
-        let request = self.request(Method::PUT, &["parameters", &scope.to_string(), name.as_str()]);
+        let request = self.request(Method::PUT, &path(&scope.to_string(), name));
         self.take(request.json(value).timeout(ANSWER)).await
     }
 
     /// Unsets a parameter.
     pub async fn unset_parameter(&self, scope: &ParameterScope, name: &Ident) -> Result<(), Failure> {
-        let request = self.request(Method::DELETE, &["parameters", &scope.to_string(), name.as_str()]);
+        let request = self.request(Method::DELETE, &path(&scope.to_string(), name));
         self.send(request.timeout(ANSWER)).await.map(drop)
     }
+}
+
+/// `parameters/global/NAME`, `parameters/node/n1/NAME`: the level `global` has one segment, all others two.
+fn path<'a>(scope: &'a str, name: &'a Ident) -> Vec<&'a str> {
+    ["parameters"].into_iter().chain(scope.split('/')).chain([name.as_str()]).collect()
 }

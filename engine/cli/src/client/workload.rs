@@ -18,7 +18,7 @@ impl Client {
     }
 
     /// Imports a package, as a tar archive.
-    pub async fn import_workload(&self, archive: Vec<u8>) -> Result<WorkloadView, Failure> {
+    pub async fn import_workload(&self, archive: Vec<u8>) -> Result<WorkloadSummary, Failure> {
         let request = self.request(Method::POST, &["workloads"]).header(CONTENT_TYPE, "application/x-tar");
         self.take(request.body(archive).timeout(LONG_ANSWER)).await
     }

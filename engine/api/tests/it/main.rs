@@ -1,0 +1,15 @@
+//! The whole door over TLS on loopback, before a real engine with its memory in memory. Agents and services are played by the tests.
+
+mod attempts;
+mod auth;
+mod deployments;
+mod events;
+mod explaining;
+mod fixture;
+mod generated;
+mod listings;
+mod nodes;
+mod outside;
+mod parameters;
+mod waiting;
+mod workloads;

@@ -1,0 +1,146 @@
+//! Everything outside of the engine, played: time, chance, certificates, machines, an agent.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rebar_model::{BuiltinAction, NodeName, ProviderKind, Resource};
+use rebar_orchestrator::Listing;
+use rebar_ports::{
+    AgentCommand, AgentGone, AgentSession, Authority, AuthorityError, Clock, ENGINE_NAME, Entropy, Identity, Machine,
+    MachineRequest, Observed, Provider, ProviderError, Service, ServiceError,
+};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+
+/// A clock that moves when a test says so.
+pub struct FakeClock(watch::Sender<Timestamp>);
+
+impl FakeClock {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new("2026-05-01T12:00:00Z".parse().unwrap())))
+    }
+
+    pub fn advance(&self, seconds: u64) {
+        self.0.send_modify(|now| *now = rebar_model::Span::from_secs(seconds).after(*now));
+    }
+}
+
+#[async_trait]
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        *self.0.borrow()
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        _ = self.0.subscribe().wait_for(|now| *now >= at).await;
+    }
+}
+
+/// Bytes that are different every time.
+#[derive(Default)]
+pub struct Dice(AtomicU8);
+
+impl Entropy for Dice {
+    fn bytes(&self) -> [u8; 32] {
+        [self.0.fetch_add(1, Ordering::Relaxed); 32]
+    }
+}
+
+/// An authority for one test.
+pub struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Ca {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+}
+
+impl Authority for Ca {
+    fn ca_pem(&self) -> &str {
+        &self.pem
+    }
+
+    fn ca_fingerprint(&self) -> &'static str {
+        "0123"
+    }
+
+    fn server_identity(&self, sans: &[String], _: Timestamp) -> Result<Identity, AuthorityError> {
+        let mut names = vec![ENGINE_NAME.to_owned()];
+        names.extend_from_slice(sans);
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        Ok(Identity { chain_pem: format!("{}{}", leaf.pem(), self.pem), key_pem: key.serialize_pem() })
+    }
+
+    fn sign_agent(&self, _: &str, _: &NodeName, _: Timestamp) -> Result<String, AuthorityError> {
+        Err(AuthorityError::Failed("no agents here".to_owned()))
+    }
+}
+
+/// A provider that only says what it would do.
+pub struct Paper;
+
+#[async_trait]
+impl Provider for Paper {
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Join
+    }
+
+    async fn create(&self, request: &MachineRequest) -> Result<Machine, ProviderError> {
+        if let Some(option) = request.options.keys().next() {
+            return Err(ProviderError::BadOption { option: option.clone(), detail: "there are none".to_owned() });
+        }
+        Ok(Machine { id: None, instruction: Some(format!("join {}", request.ticket.engine)) })
+    }
+
+    async fn destroy(&self, _: &NodeName) -> Result<(), ProviderError> {
+        Ok(())
+    }
+}
+
+/// A service that waits for ever.
+pub struct Slow;
+
+#[async_trait]
+impl Service for Slow {
+    fn actions(&self) -> &'static [BuiltinAction] {
+        &[BuiltinAction::DnsRecord]
+    }
+
+    async fn reconcile(&self, desired: &[Resource]) -> Result<Observed, ServiceError> {
+        let pending = desired.iter().map(|it| (it.id(), "nobody answers".to_owned())).collect();
+        Ok(Observed { pending, ..Observed::default() })
+    }
+
+    async fn changed(&self) {
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl Listing for Slow {
+    async fn list(&self) -> Value {
+        json!({"zones": []})
+    }
+}
+
+/// The engine's side of the session of a played agent.
+pub struct Session(pub mpsc::UnboundedSender<AgentCommand>);
+
+impl AgentSession for Session {
+    fn send(&self, command: AgentCommand) -> Result<(), AgentGone> {
+        self.0.send(command).map_err(|_| AgentGone)
+    }
+}

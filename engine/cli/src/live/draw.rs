@@ -1,0 +1,213 @@
+//! Showing work as it goes on: frames on a terminal, lines in a pipe, records for programs, or nothing.
+
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rebar_api::types::DeploymentStatus;
+use rebar_model::Standing;
+
+use super::tracker::{Counts, Happening};
+use crate::{
+    app::App,
+    args::Progress,
+    failure::Failure,
+    output::Output,
+    screen::{Look, Tone, bars, bars::Frame, status, tone, words},
+};
+
+/// How long nothing may be said in a pipe.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Shows work as it goes on.
+pub struct Draw {
+    output: Output,
+    as_data: bool,
+    how: How,
+}
+
+enum How {
+    Bars { screen: MultiProgress, lines: Vec<ProgressBar> },
+    Plain { said: Instant, greeted: bool },
+    Records,
+    Nothing,
+}
+
+impl Draw {
+    /// As flags and terminal say.
+    pub fn new(app: &App, as_data: bool) -> Self {
+        let how = match app.output.progress {
+            Progress::Bar => {
+                let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+                How::Bars { screen, lines: Vec::new() }
+            }
+            Progress::Plain | Progress::Auto => How::Plain { said: Instant::now(), greeted: false },
+            Progress::Ndjson => How::Records,
+            Progress::None if as_data => How::Plain { said: Instant::now(), greeted: false },
+            Progress::None => How::Nothing,
+        };
+        Self { output: app.output.clone(), as_data, how }
+    }
+
+    /// Shows something that happened.
+    pub fn happening(&mut self, seconds: i64, happening: &Happening, log: &[String]) -> Result<(), Failure> {
+        match &mut self.how {
+            How::Bars { screen, .. } => {
+                // Failures stay above the frame with their log; everything else is in it.
+                if happening.standing == Standing::Failed {
+                    let text = line(seconds, happening, log, &self.output.talk_look);
+                    screen.println(text.trim_end()).map_err(Failure::from)?;
+                }
+                Ok(())
+            }
+            How::Plain { said, .. } => {
+                *said = Instant::now();
+                self.say(|look| line(seconds, happening, log, look))
+            }
+            How::Records => self.output.line(happening),
+            How::Nothing => Ok(()),
+        }
+    }
+
+    /// Shows how things stand.
+    pub fn status(&mut self, seconds: i64, status: &DeploymentStatus, counts: Counts, news: Option<&str>) -> Result<(), Failure> {
+        match &mut self.how {
+            How::Bars { .. } => self.frame(&Frame { status, seconds, silent: None, news }),
+            How::Plain { said, greeted } => {
+                let first = !std::mem::replace(greeted, true);
+                if !first && said.elapsed() < HEARTBEAT {
+                    return Ok(());
+                }
+                *said = Instant::now();
+                return self.say(|look| if first { greeting(seconds, status, counts, look) } else { heartbeat(seconds, status, counts, look) });
+            }
+            How::Records | How::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// Moves the clock.
+    pub fn beat(&mut self, seconds: i64, status: &DeploymentStatus, silent: Option<Duration>, news: Option<&str>) {
+        let silent = silent.map(|it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX));
+        if matches!(self.how, How::Bars { .. }) {
+            self.frame(&Frame { status, seconds, silent, news });
+        }
+    }
+
+    /// Says something about the way to the engine.
+    pub fn note(&mut self, seconds: i64, text: &str) {
+        match &mut self.how {
+            How::Bars { .. } | How::Nothing => {}
+            How::Plain { .. } | How::Records => self.output.say(&format!("{} {text}", stamp(seconds))),
+        }
+    }
+
+    /// Takes the frame off the screen.
+    pub fn clear(&mut self) {
+        if let How::Bars { screen, lines } = &mut self.how {
+            lines.drain(..).for_each(|it| it.finish_and_clear());
+            // A screen that cannot be cleared is left as it is.
+            let _ = screen.clear();
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let How::Bars { screen, lines } = &mut self.how else { return };
+        let text = bars::render(frame, &self.output.talk_look);
+        while lines.len() > text.len() {
+            if let Some(line) = lines.pop() {
+                line.finish_and_clear();
+                screen.remove(&line);
+            }
+        }
+        while lines.len() < text.len() {
+            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            lines.push(screen.add(ProgressBar::new_spinner().with_style(style)));
+        }
+        for (line, text) in lines.iter().zip(text) {
+            // An empty message takes no line; a space does.
+            line.set_message(if text.is_empty() { " ".to_owned() } else { text });
+            line.tick();
+        }
+    }
+
+    /// Prints a line, where this command's data goes.
+    fn say(&self, text: impl FnOnce(&Look) -> String) -> Result<(), Failure> {
+        if self.as_data {
+            self.output.print(&text(&self.output.look))
+        } else {
+            self.output.say(&text(&self.output.talk_look));
+            Ok(())
+        }
+    }
+}
+
+/// The time since the start.
+fn stamp(seconds: i64) -> String {
+    format!("{:02}:{:02}", seconds / 60, seconds % 60)
+}
+
+/// One line about what happened, with the log of what failed.
+pub fn line(seconds: i64, happening: &Happening, log: &[String], look: &Look) -> String {
+    let width = happening.total.to_string().len();
+    let word = match happening.standing {
+        Standing::Active => "ok",
+        Standing::Failed => "FAIL",
+        Standing::Removed => "undone",
+        other => crate::screen::word(other),
+    };
+    let place = format!("[{:>width$}/{}]", happening.done, happening.total);
+    let phase = happening.phase.map(|it| format!(" {it}")).unwrap_or_default();
+    let took = happening.seconds.map(|it| format!("  {}", words::duration(it))).unwrap_or_default();
+    let why = happening.why.as_ref().map(|it| format!("  {it}")).unwrap_or_default();
+    let mut out = format!(
+        "{} {place} {} {}{phase}{took}{why}\n",
+        stamp(seconds),
+        look.paint(tone(happening.standing), &format!("{word:<7}")),
+        happening.address
+    );
+    for text in log {
+        // Writing to a string cannot fail, here and below.
+        let _ = writeln!(out, "      | {}", look.paint(Tone::Quiet, text));
+    }
+    if let (Standing::Failed, Some(attempt)) = (happening.standing, happening.attempt) {
+        let what = if log.is_empty() { "the log" } else { "all of it" };
+        let _ = writeln!(out, "      | ({what}: rebar logs {attempt})");
+    }
+    out
+}
+
+fn greeting(seconds: i64, status: &DeploymentStatus, counts: Counts, look: &Look) -> String {
+    format!(
+        "{} {} {}  {}  {} to go\n",
+        stamp(seconds),
+        status.name,
+        status.workload.reference,
+        status::state(status, look),
+        words::count(counts.total - counts.done, "node-role")
+    )
+}
+
+fn heartbeat(seconds: i64, status: &DeploymentStatus, counts: Counts, look: &Look) -> String {
+    let mut running: Vec<_> = status
+        .node_roles
+        .iter()
+        .filter(|it| matches!(it.standing, Standing::Running | Standing::Undoing))
+        .collect();
+    running.sort_by_key(|it| it.since);
+    let oldest = running.first().map(|it| {
+        let time = it.since.map(|since| format!(" {}", words::between(since, status.at))).unwrap_or_default();
+        format!("; oldest {}{time}", it.address)
+    });
+    let text = format!(
+        "{} still at it: {} of {} done, {} running{}",
+        stamp(seconds),
+        counts.done,
+        counts.total,
+        running.len(),
+        oldest.unwrap_or_default()
+    );
+    look.paint(Tone::Quiet, &text) + "\n"
+}

@@ -1,0 +1,170 @@
+//! What happened between two looks at a deployment. Pure: the records of the API are all that it knows.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rebar_api::types::{DeploymentStatus, NodeRoleView};
+use rebar_model::{AttemptId, Mode, NodeRoleId, Phase, Standing};
+use serde::Serialize;
+
+/// Something that happened to a node-role.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Happening {
+    /// When it was seen, by the engine's clock.
+    pub at: Timestamp,
+    /// Its address in its deployment.
+    pub address: String,
+    /// The word for where it stands now.
+    pub standing: Standing,
+    /// The phase, where it runs or failed in one.
+    pub phase: Option<Phase>,
+    /// How long it ran, in seconds, where it did.
+    pub seconds: Option<i64>,
+    /// Why, where there is a reason.
+    pub why: Option<String>,
+    /// The attempt, where there was one.
+    pub attempt: Option<AttemptId>,
+    /// How many are done with this one.
+    pub done: usize,
+    /// How many there are to do.
+    pub total: usize,
+}
+
+/// How many are done, of how many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Done.
+    pub done: usize,
+    /// To do, in all.
+    pub total: usize,
+}
+
+/// Where a node-role stood.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    standing: Standing,
+    attempt: Option<AttemptId>,
+    running_since: Option<Timestamp>,
+    address: String,
+}
+
+/// Compares each look with the one before.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    mode: Option<Mode>,
+    seen: BTreeMap<NodeRoleId, Seen>,
+    open: BTreeMap<NodeRoleId, ()>,
+    done: usize,
+}
+
+impl Tracker {
+    /// What happened since the last look. The first look tells what has failed already, and nothing else.
+    pub fn take(&mut self, status: &DeploymentStatus) -> Vec<Happening> {
+        let first = self.mode.is_none();
+        if self.mode != Some(status.mode) {
+            self.mode = Some(status.mode);
+            self.open.clear();
+            self.done = 0;
+        }
+        let mut happenings = Vec::new();
+        for row in &status.node_roles {
+            let before = self.seen.get(&row.id).cloned();
+            self.count(row, status.mode);
+            if let Some(happening) = self.compare(row, before.as_ref(), first, status) {
+                happenings.push(happening);
+            }
+            let running = matches!(row.standing, Standing::Running | Standing::Undoing);
+            let since = if running { row.since } else { None };
+            let seen = Seen { standing: row.standing, attempt: row.attempt, running_since: since, address: row.address.clone() };
+            self.seen.insert(row.id.clone(), seen);
+        }
+        happenings.extend(self.gone(status));
+        happenings
+    }
+
+    /// How many are done, of how many.
+    pub fn counts(&self) -> Counts {
+        Counts { done: self.done, total: self.done + self.open.len() }
+    }
+
+    /// Counts a node-role as open or done.
+    fn count(&mut self, row: &NodeRoleView, mode: Mode) {
+        let done = match mode {
+            Mode::Converging => matches!(row.standing, Standing::Active | Standing::Removed),
+            Mode::Rebuilding | Mode::Destroying => row.standing == Standing::Removed,
+        };
+        if !done {
+            self.open.insert(row.id.clone(), ());
+        } else if self.open.remove(&row.id).is_some() {
+            self.done += 1;
+        }
+    }
+
+    /// What is worth telling about a node-role: it is active, failed, blocked, taken away.
+    fn compare(
+        &self,
+        row: &NodeRoleView,
+        before: Option<&Seen>,
+        first: bool,
+        status: &DeploymentStatus,
+    ) -> Option<Happening> {
+        let changed = before.is_none_or(|it| it.standing != row.standing || it.attempt != row.attempt);
+        let telling = match row.standing {
+            Standing::Failed => changed,
+            Standing::Blocked | Standing::Held => changed && !first && before.is_none_or(|it| it.standing != row.standing),
+            Standing::Active | Standing::Removed => changed && !first,
+            _ => false,
+        };
+        if !telling {
+            return None;
+        }
+        let seconds = before.and_then(|it| it.running_since).map(|it| status.at.duration_since(it).as_secs());
+        Some(Happening {
+            at: status.at,
+            address: row.address.clone(),
+            standing: row.standing,
+            phase: row.progress.as_ref().and_then(|it| it.phase).or_else(|| failed_in(row)),
+            seconds,
+            why: row.why.clone(),
+            attempt: row.attempt,
+            done: self.done,
+            total: self.counts().total,
+        })
+    }
+
+    /// Node-roles that were there and are not any more.
+    fn gone(&mut self, status: &DeploymentStatus) -> Vec<Happening> {
+        let here: std::collections::BTreeSet<&NodeRoleId> = status.node_roles.iter().map(|it| &it.id).collect();
+        let gone: Vec<NodeRoleId> = self.seen.keys().filter(|it| !here.contains(it)).cloned().collect();
+        let mut happenings = Vec::new();
+        for id in gone {
+            let Some(seen) = self.seen.remove(&id) else { continue };
+            if self.open.remove(&id).is_some() {
+                self.done += 1;
+            }
+            if seen.standing == Standing::Removed {
+                continue;
+            }
+            happenings.push(Happening {
+                at: status.at,
+                address: seen.address,
+                standing: Standing::Removed,
+                phase: None,
+                seconds: seen.running_since.map(|it| status.at.duration_since(it).as_secs()),
+                why: None,
+                attempt: seen.attempt,
+                done: self.done,
+                total: self.counts().total,
+            });
+        }
+        happenings
+    }
+}
+
+/// The phase in which a node-role failed.
+fn failed_in(row: &NodeRoleView) -> Option<Phase> {
+    row.reasons.iter().find_map(|it| match it {
+        rebar_model::Reason::Failed { failure, .. } => failure.phase,
+        _ => None,
+    })
+}

@@ -1,0 +1,180 @@
+//! The live view of a deployment on a terminal: a bar a role, what runs, what failed. One frame is a pure function of how things
+//! stand; drawing frame after frame is `live/`.
+
+use rebar_api::types::{DeploymentStatus, NodeRoleView};
+use rebar_model::{Mode, Standing};
+
+use super::{Look, Tone, status, tone, words};
+
+/// The width of a bar.
+const BAR: usize = 32;
+/// The most rows of roles; the roles behind them share one row.
+const MAX_ROLES: usize = 16;
+/// The most rows of what runs, and of what failed.
+const MAX_ROWS: usize = 8;
+
+/// One moment of work that is followed.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// How things stand.
+    pub status: &'a DeploymentStatus,
+    /// How long this is being followed, in seconds.
+    pub seconds: i64,
+    /// How long the engine has not answered, in seconds.
+    pub silent: Option<i64>,
+    /// The last news, where there is some.
+    pub news: Option<&'a str>,
+}
+
+/// Some node-roles that share a bar.
+struct Row<'a> {
+    name: String,
+    milestone: bool,
+    members: Vec<&'a NodeRoleView>,
+}
+
+/// Draws one moment, a string a line.
+pub fn render(frame: &Frame<'_>, look: &Look) -> Vec<String> {
+    let status = frame.status;
+    let mut lines = vec![head(frame, look), String::new()];
+    let rows = rows(status);
+    let width = rows.iter().map(|it| it.name.len()).max().unwrap_or(0).max("phase".len());
+    let titles = format!(" {}  {}  {:>7} {:>4} {:>5} {:>5}", words::pad("phase", width), words::pad("progress", BAR), "done", "run", "wait", "fail");
+    lines.push(look.paint(Tone::Quiet, &titles));
+    lines.extend(rows.iter().map(|it| row(it, width, status.mode, look)));
+    lines.push(String::new());
+    lines.extend(running(status, look));
+    lines.extend(broken(status, look));
+    lines.extend(frame.news.map(|it| look.paint(Tone::Quiet, &format!(" news      {it}"))));
+    if let Some(seconds) = frame.silent {
+        let text = format!(" the engine has not answered for {}; trying again", words::duration(seconds));
+        lines.push(look.paint(Tone::Person, &text));
+    }
+    lines.push(look.paint(Tone::Quiet, " Ctrl-C detaches; the work goes on"));
+    lines
+}
+
+fn head(frame: &Frame<'_>, look: &Look) -> String {
+    let status = frame.status;
+    let held = status.paused.as_ref().map(|it| look.paint(Tone::Change, &format!("  held: {it}"))).unwrap_or_default();
+    format!(
+        " {}  {}  revision {}  {}{held}   {}",
+        look.paint(Tone::Strong, status.name.as_str()),
+        status.workload.reference,
+        status.revision,
+        status::state(status, look),
+        look.paint(Tone::Quiet, &words::clock(frame.seconds))
+    )
+}
+
+/// The rows: milestones first, then the other roles in the order of the graph; too many of these share one row.
+fn rows(status: &DeploymentStatus) -> Vec<Row<'_>> {
+    let (mut rows, mut others): (Vec<Row<'_>>, Vec<Row<'_>>) = status::by_role(status)
+        .into_iter()
+        .map(|(role, members)| Row {
+            name: role.to_string(),
+            milestone: members.iter().any(|it| it.milestone),
+            members,
+        })
+        .partition(|it| it.milestone);
+    if rows.len() + others.len() > MAX_ROLES {
+        let room = MAX_ROLES.saturating_sub(rows.len() + 1);
+        // What is not done is worth a row of its own before what is.
+        others.sort_by_key(|it| it.members.iter().all(|it| it.standing == Standing::Active));
+        let rest = others.split_off(room.min(others.len()));
+        let name = words::count(rest.len(), "other role");
+        others.push(Row { name, milestone: false, members: rest.into_iter().flat_map(|it| it.members).collect() });
+    }
+    rows.append(&mut others);
+    rows
+}
+
+fn row(row: &Row<'_>, width: usize, mode: Mode, look: &Look) -> String {
+    let count = |wanted: &[Standing]| row.members.iter().filter(|it| wanted.contains(&it.standing)).count();
+    let wiping = mode != Mode::Converging;
+    let done = if wiping { count(&[Standing::Removed]) } else { count(&[Standing::Active]) };
+    let run = count(&[Standing::Running, Standing::Undoing]);
+    let fail = count(&[Standing::Failed, Standing::Blocked]);
+    let total = row.members.len();
+    let wait = total.saturating_sub(done + run + fail);
+    let number = |number: usize| if number == 0 { String::new() } else { number.to_string() };
+    let fail_text = format!("{:>5}", number(fail));
+    let failed = if fail > 0 { look.paint(Tone::Bad, &fail_text) } else { fail_text };
+    let name = words::pad(&row.name, width);
+    let name = if row.milestone { look.paint(Tone::Strong, &name) } else { name };
+    let line = format!(
+        " {name}  {}  {:>7} {:>4} {:>5} {failed}",
+        bar(done, run, total, look),
+        format!("{done}/{total}"),
+        number(run),
+        number(wait)
+    );
+    line.trim_end().to_owned()
+}
+
+/// A bar: what is done full, what runs light.
+fn bar(done: usize, run: usize, total: usize, look: &Look) -> String {
+    let cells = |number: usize| if total == 0 { 0 } else { number * BAR / total };
+    let full = cells(done);
+    let light = cells(done + run).saturating_sub(full).max(usize::from(run > 0 && full < BAR));
+    let rest = BAR.saturating_sub(full + light);
+    let full = look.pick("█", "#").repeat(full);
+    let light = look.pick("░", "-").repeat(light);
+    let rest = look.pick("·", ".").repeat(rest);
+    format!("{}{}{}", look.paint(Tone::Good, &full), look.paint(Tone::Busy, &light), look.paint(Tone::Quiet, &rest))
+}
+
+/// What runs: address, phase, time, and what the role says about itself.
+fn running(status: &DeploymentStatus, look: &Look) -> Vec<String> {
+    let all: Vec<&NodeRoleView> =
+        status.node_roles.iter().filter(|it| matches!(it.standing, Standing::Running | Standing::Undoing)).collect();
+    let width = all.iter().take(MAX_ROWS).map(|it| it.address.len()).max().unwrap_or(0);
+    let mut lines: Vec<String> = all
+        .iter()
+        .take(MAX_ROWS)
+        .enumerate()
+        .map(|(number, it)| {
+            let label = look.paint(Tone::Quiet, if number == 0 { " running   " } else { "           " });
+            let phase = match (it.progress.as_ref().and_then(|it| it.phase), it.standing) {
+                (Some(phase), _) => phase.to_string(),
+                (None, Standing::Undoing) => "undo".to_owned(),
+                (None, _) => String::new(),
+            };
+            let time = it.since.map(|since| words::clock(status.at.duration_since(since).as_secs())).unwrap_or_default();
+            let says = it.progress.as_ref().map(said).unwrap_or_default();
+            format!("{label}{}  {} {time:>5}{says}", look.paint(Tone::Busy, &words::pad(&it.address, width)), words::pad(&phase, 6))
+        })
+        .collect();
+    if all.len() > MAX_ROWS {
+        lines.push(format!("           +{}", all.len() - MAX_ROWS));
+    }
+    lines
+}
+
+/// What a role says about itself.
+fn said(progress: &rebar_api::types::ProgressView) -> String {
+    match (progress.percent, progress.text.as_str()) {
+        (0, "") => String::new(),
+        (0, text) => format!("  {text}"),
+        (percent, "") => format!("  {percent} %"),
+        (percent, text) => format!("  {percent} % {text}"),
+    }
+}
+
+/// What failed or waits for a person; it stays on the screen.
+fn broken(status: &DeploymentStatus, look: &Look) -> Vec<String> {
+    let of = |wanted: Standing| status.node_roles.iter().filter(move |it| it.standing == wanted);
+    let all: Vec<&NodeRoleView> = of(Standing::Failed).chain(of(Standing::Blocked)).collect();
+    let mut lines: Vec<String> = all
+        .iter()
+        .take(MAX_ROWS)
+        .map(|it| {
+            let word = look.paint(tone(it.standing), &format!(" {:<9}", super::word(it.standing)));
+            format!("{word} {}  {}", it.address, it.why.as_deref().unwrap_or_default())
+        })
+        .collect();
+    if all.len() > MAX_ROWS {
+        lines.push(format!("           +{} (rebar explain {})", all.len() - MAX_ROWS, status.name));
+    }
+    lines
+}
