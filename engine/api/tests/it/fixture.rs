@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::outside::{Ca, Dice, FakeClock, Paper, Session, Slow};
+use crate::outside::{Ca, Dice, FakeClock, Paper, Session, Slow, Undisputed};
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ impl Fixture {
         let (clock, memory, stop) = (FakeClock::new(), Arc::new(Memory::default()), CancellationToken::new());
         let listing: Arc<dyn rebar_orchestrator::Listing> = Arc::new(Slow);
         let ports = Ports {
-            store: memory.clone(),
+            store: Arc::new(Undisputed(memory.clone())),
             logs: memory.clone(),
             blobs: memory.clone(),
             vault: memory,

@@ -8,11 +8,12 @@ use std::sync::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rebar_model::{BuiltinAction, NodeName, ProviderKind, Resource};
+use rebar_model::{Attempt, AttemptId, BuiltinAction, Epoch, NodeName, ProviderKind, Record, Resource, Span, World};
 use rebar_orchestrator::Listing;
 use rebar_ports::{
-    AgentCommand, AgentGone, AgentSession, Authority, AuthorityError, Clock, ENGINE_NAME, Entropy, Identity, Machine,
-    MachineRequest, Observed, Provider, ProviderError, Service, ServiceError,
+    AgentCommand, AgentGone, AgentSession, AttemptQuery, Authority, AuthorityError, Clock, ENGINE_NAME, Entropy,
+    HistoryQuery, Identity, Machine, MachineRequest, Observed, Provider, ProviderError, Service, ServiceError, Store,
+    StoreError, memory::Memory,
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -26,7 +27,7 @@ impl FakeClock {
     }
 
     pub fn advance(&self, seconds: u64) {
-        self.0.send_modify(|now| *now = rebar_model::Span::from_secs(seconds).after(*now));
+        self.0.send_modify(|now| *now = Span::from_secs(seconds).after(*now));
     }
 }
 
@@ -142,5 +143,39 @@ pub struct Session(pub mpsc::UnboundedSender<AgentCommand>);
 impl AgentSession for Session {
     fn send(&self, command: AgentCommand) -> Result<(), AgentGone> {
         self.0.send(command).map_err(|_| AgentGone)
+    }
+}
+
+/// A memory whose lease lasts however far a test moves the clock.
+pub struct Undisputed(pub Arc<Memory>);
+
+#[async_trait]
+impl Store for Undisputed {
+    async fn lead(&self, holder: &str, now: Timestamp, _: Span) -> Result<Option<Epoch>, StoreError> {
+        self.0.lead(holder, now, Span::from_secs(1 << 30)).await
+    }
+
+    async fn resign(&self, holder: &str) -> Result<(), StoreError> {
+        self.0.resign(holder).await
+    }
+
+    async fn load(&self) -> Result<World, StoreError> {
+        self.0.load().await
+    }
+
+    async fn commit(&self, epoch: Epoch, records: &[Record]) -> Result<(), StoreError> {
+        self.0.commit(epoch, records).await
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<Vec<Record>, StoreError> {
+        self.0.history(query).await
+    }
+
+    async fn attempts(&self, query: AttemptQuery) -> Result<Vec<Attempt>, StoreError> {
+        self.0.attempts(query).await
+    }
+
+    async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
+        self.0.attempt(id).await
     }
 }

@@ -1,0 +1,8 @@
+//! The verbs as an operator meets them: planning, scheduling, explaining. Each test reads like a short session on a World that
+//! `stage.rs` sets up; storms and chance are the business of the simulation.
+
+mod lifecycle;
+mod planning;
+mod scheduling;
+mod stage;
+mod verdicts;
