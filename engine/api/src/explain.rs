@@ -209,16 +209,14 @@ fn attempt(reason: &Reason) -> Option<AttemptId> {
 fn next(reason: &Reason, id: &NodeRoleId) -> Vec<String> {
     let deployment = &id.deployment;
     match reason {
-        Reason::Failed { .. } => {
-            vec![format!("rebar logs {deployment} {}", id.local()), format!("rebar retry {deployment} {}", id.local())]
-        }
-        Reason::InputMissing { input, .. } => vec![format!("rebar attr why {deployment} {} {input}", id.local())],
+        Reason::Failed { .. } => vec![format!("rebar logs {id}"), format!("rebar retry {id}")],
+        Reason::InputMissing { input, .. } => vec![format!("rebar attr why {id} {input}")],
         Reason::NodeAway { node, .. } => {
             vec![format!("rebar node show {node}"), format!("rebar node rm {node} --gone")]
         }
-        Reason::NodeMaintenance { node, .. } => vec![format!("rebar node maintenance {node} --off")],
-        Reason::Paused { .. } => vec![format!("rebar resume {deployment}")],
-        Reason::Running { .. } => vec![format!("rebar logs {deployment} {} -f", id.local())],
+        Reason::NodeMaintenance { node, .. } => vec![format!("rebar node show {node}")],
+        Reason::Paused { .. } => vec![format!("rebar deployment resume {deployment}")],
+        Reason::Running { .. } => vec![format!("rebar logs {id} -f")],
         _ => vec![format!("rebar wait {deployment}")],
     }
 }

@@ -96,11 +96,11 @@ impl Handle {
     /// Resolves when history went past a change; the last one then.
     pub async fn past(&self, seq: Seq) -> Seq {
         let mut published = self.shared.published.subscribe();
-        match published.wait_for(|it| *it > seq).await {
-            Ok(it) => *it,
-            // The sender lives in what this handle shares, so this is never reached.
-            Err(_) => std::future::pending().await,
+        if let Ok(it) = published.wait_for(|it| *it > seq).await {
+            return *it;
         }
+        // The sender lives in what this handle shares, so this is never reached.
+        std::future::pending().await
     }
 
     /// Imports a workload package: lints it, keeps the content of its roles, and makes it known.

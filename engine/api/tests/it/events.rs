@@ -35,7 +35,7 @@ impl Stream {
                     assert_eq!(field("event:"), Some(view.kind.as_str()));
                     view
                 });
-                self.buffer = rest.to_owned();
+                self.buffer.drain(..self.buffer.len() - rest.len());
                 match parsed {
                     Some(view) => return view,
                     None => continue,

@@ -15,7 +15,7 @@ async fn the_root_cause_comes_first() {
     let running: ExplainView = fixture.get("/deployments/demo/explain?address=client@n1").await;
     assert_eq!((running.standing, running.who), (Some(Standing::Waiting), WhoActs::Rebar));
     assert_eq!(running.causes[0].kind, "running");
-    let log: String = (1..=40).map(|it| format!("line {it}\n")).collect();
+    let log = (1..=40).map(|it| format!("line {it}")).collect::<Vec<_>>().join("\n");
     let attempt = agent.fail(&log).await;
     let check = |view: &ExplainView| {
         let cause = &view.causes[0];

@@ -1,5 +1,7 @@
 //! The whole door over TLS on loopback, before a real engine with its memory in memory. Agents and services are played by the tests.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 mod attempts;
 mod auth;
 mod deployments;

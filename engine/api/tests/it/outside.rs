@@ -126,7 +126,7 @@ impl Service for Slow {
     }
 
     async fn changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -1,0 +1,245 @@
+//! An engine and its agents as processes of their own on the loopback.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use rebar_conformance::postgres::Server;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Done, bin, eventually, wait::said};
+
+/// Where an engine remembers.
+pub enum Database {
+    /// In a file of its own.
+    Sqlite,
+    /// In a server that the test started.
+    Postgres(Server),
+}
+
+/// An engine, its agents, and the way to talk to them.
+pub struct House {
+    dir: TempDir,
+    database: Option<String>,
+    _server: Option<Server>,
+    api: u16,
+    agents_port: u16,
+    engine: Option<Child>,
+}
+
+/// An agent as a process.
+pub struct AgentProcess {
+    child: Child,
+    /// Its state directory.
+    pub state: PathBuf,
+}
+
+impl House {
+    /// A house with a running engine on SQLite.
+    pub fn new() -> Self {
+        Self::on(Database::Sqlite)
+    }
+
+    /// A house with a running engine.
+    pub fn on(database: Database) -> Self {
+        let dir = TempDir::with_prefix("rebar-e2e-").unwrap_or_else(|error| panic!("no directory: {error}"));
+        let (database, server) = match database {
+            Database::Sqlite => (None, None),
+            Database::Postgres(server) => {
+                let url = server.database("house").unwrap_or_else(|error| panic!("no database: {error}"));
+                (Some(url), Some(server))
+            }
+        };
+        let mut house =
+            Self { dir, database, _server: server, api: free_port(), agents_port: free_port(), engine: None };
+        house.start_engine();
+        house
+    }
+
+    /// A path in the directory of the house.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Starts the engine and waits until it answers.
+    pub fn start_engine(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.path("engine.log"));
+        let log = log.unwrap_or_else(|error| panic!("no log: {error}"));
+        let mut command = Command::new(bin("rebar"));
+        command
+            .arg("serve")
+            .arg("--data")
+            .arg(self.path("data"))
+            .args(["--listen-api", &format!("127.0.0.1:{}", self.api)])
+            .args(["--listen-agents", &format!("127.0.0.1:{}", self.agents_port)])
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        if let Some(url) = &self.database {
+            command.env("REBAR_DATABASE", url);
+        }
+        let child = command.spawn().unwrap_or_else(|error| panic!("the engine cannot be started: {error}"));
+        self.engine = Some(child);
+        let mut last = String::new();
+        let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually("the engine answers", || {
+                if !self.path("data/admin.token").is_file() || !self.path("data/ca.pem").is_file() {
+                    return None;
+                }
+                let done = self.rebar(&["node", "ls", "-o", "json"]);
+                last = said(&done);
+                (done.code == 0).then_some(())
+            });
+        }));
+        if answered.is_err() {
+            panic!("the engine does not answer: {last}\n{}", self.log());
+        }
+    }
+
+    /// What the engine said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("engine.log")).unwrap_or_default()
+    }
+
+    /// Kills the engine as a power cut would.
+    pub fn kill_engine(&mut self) {
+        if let Some(mut engine) = self.engine.take() {
+            // It may have ended by itself; the wait says so.
+            let _ = engine.kill();
+            let _ = engine.wait();
+        }
+    }
+
+    /// The command line, with the way to this engine in its environment.
+    pub fn command(&self) -> Command {
+        let token = fs::read_to_string(self.path("data/admin.token")).unwrap_or_default();
+        let mut command = Command::new(bin("rebar"));
+        command
+            .env("REBAR_URL", format!("https://127.0.0.1:{}", self.api))
+            .env("REBAR_TOKEN", token.trim())
+            .env("REBAR_CA_FILE", self.path("data/ca.pem"))
+            .env("HOME", self.dir.path())
+            .env_remove("XDG_CONFIG_HOME")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command line.
+    pub fn rebar(&self, arguments: &[&str]) -> Done {
+        Done::of(self.command().args(arguments))
+    }
+
+    /// The enrolment of a node that joins: engine, token, fingerprint as its instruction names them.
+    pub fn invite(&self, name: &str) -> Vec<String> {
+        let added = self.rebar(&["node", "add", name, "--provider", "join", "-o", "json"]).json();
+        let instruction = find(&added, "instruction").unwrap_or_else(|| panic!("no instruction in {added}"));
+        let words: Vec<String> = instruction.split_whitespace().map(|it| it.trim_matches('\'').to_owned()).collect();
+        let end = words.iter().position(|it| it == "&&").unwrap_or(words.len());
+        words[1..end].to_vec()
+    }
+
+    /// Enrols an agent with the words of an invitation.
+    pub fn enrol(&self, words: &[String], state: &Path) -> Done {
+        Done::of(Command::new(bin("rebar-agent")).args(words).arg("--state").arg(state))
+    }
+
+    /// Adds nodes that join, starts their agents, and waits until they have reported.
+    pub fn join(&self, names: &[&str]) -> Vec<AgentProcess> {
+        let agents = names.iter().map(|name| {
+            let state = self.path(&format!("agent-{name}"));
+            self.enrol(&self.invite(name), &state).ok();
+            self.start_agent(&state)
+        });
+        let agents = agents.collect();
+        for name in names {
+            self.here(name);
+        }
+        agents
+    }
+
+    /// Starts the agent of a state directory.
+    pub fn start_agent(&self, state: &Path) -> AgentProcess {
+        let log = fs::File::options().create(true).append(true).open(state.with_extension("log"));
+        let child = Command::new(bin("rebar-agent"))
+            .arg("run")
+            .arg("--state")
+            .arg(state)
+            .args(["--enrol", "/nonexistent"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.unwrap_or_else(|error| panic!("no log: {error}")))
+            .spawn()
+            .unwrap_or_else(|error| panic!("the agent cannot be started: {error}"));
+        AgentProcess { child, state: state.to_owned() }
+    }
+
+    /// Waits until a node is here and has reported.
+    pub fn here(&self, name: &str) {
+        eventually(&format!("{name} is here"), || {
+            let node = self.rebar(&["node", "show", name, "-o", "json"]).json();
+            let node = node.get("node").unwrap_or(&node);
+            (node["connection"]["state"] == "here" && !node["facts"].is_null()).then_some(())
+        });
+    }
+
+    /// The states of a deployment's node-roles by address.
+    pub fn standings(&self, deployment: &str) -> Vec<(String, String)> {
+        let status = self.rebar(&["deployment", "status", deployment, "-o", "json"]).json();
+        let views = status["node_roles"].as_array().cloned().unwrap_or_default();
+        let text = |view: &Value, key: &str| view[key].as_str().unwrap_or_default().to_owned();
+        views.iter().map(|it| (text(it, "address"), text(it, "standing"))).collect()
+    }
+}
+
+impl Default for House {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the engine said:\n{}", self.log());
+        }
+        self.kill_engine();
+    }
+}
+
+impl AgentProcess {
+    /// Kills the agent as a power cut would; what it runs goes on.
+    pub fn kill(&mut self) {
+        // It may have ended by itself; the wait says so.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for AgentProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that nobody listens on at this moment.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap_or_else(|error| panic!("no port: {error}"));
+    listener.local_addr().map_or(0, |it| it.port())
+}
+
+/// The first text under a key, anywhere in a document.
+fn find(value: &Value, key: &str) -> Option<String> {
+    match value {
+        Value::Object(fields) => match fields.get(key) {
+            Some(Value::String(text)) => Some(text.clone()),
+            _ => fields.values().find_map(|it| find(it, key)),
+        },
+        Value::Array(items) => items.iter().find_map(|it| find(it, key)),
+        _ => None,
+    }
+}
