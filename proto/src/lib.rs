@@ -3,7 +3,12 @@
 
 /// Version 1 of the agents' protocol.
 pub mod v1 {
-    #![expect(missing_docs, clippy::pedantic, clippy::allow_attributes, reason = "generated; the documentation is in the .proto file")]
+    #![expect(
+        missing_docs,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        reason = "generated; the documentation is in the .proto file"
+    )]
     tonic::include_proto!("rebar.agent.v1");
 }
 

@@ -2,7 +2,7 @@
 
 use rebar_model::{Seq, World};
 use rebar_orchestrator::Handle;
-use tokio::{runtime, sync::watch};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How far history is known to have gone. Cheap to clone.
@@ -13,18 +13,15 @@ impl News {
     /// Begins to look out, until cancelled.
     pub fn start(handle: Handle, tasks: &TaskTracker, stop: CancellationToken) -> Self {
         let (told, news) = watch::channel(handle.read(World::applied));
-        // The orchestrator's future may not move between threads, so that it gets one of its own.
-        tasks.spawn_blocking(move || {
-            runtime::Handle::current().block_on(async {
-                let mut seq = *told.borrow();
-                loop {
-                    tokio::select! {
-                        later = handle.past(seq) => seq = later,
-                        () = stop.cancelled() => return,
-                    }
-                    told.send_replace(seq);
+        tasks.spawn(async move {
+            let mut seq = *told.borrow();
+            loop {
+                tokio::select! {
+                    later = handle.past(seq) => seq = later,
+                    () = stop.cancelled() => return,
                 }
-            });
+                told.send_replace(seq);
+            }
         });
         Self(news)
     }

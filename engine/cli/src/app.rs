@@ -55,7 +55,11 @@ impl App {
             None if self.output.can_ask() => {
                 self.output.insist(what);
                 let answer = self.output.ask(&format!("To confirm type the name, {name}:"))?;
-                if answer == name { Ok(()) } else { Err(unconfirmed(format!("`{answer}` is not `{name}`: nothing was done"))) }
+                if answer == name {
+                    Ok(())
+                } else {
+                    Err(unconfirmed(format!("`{answer}` is not `{name}`: nothing was done")))
+                }
             }
             None => Err(unconfirmed(format!("{what}; nobody is there to confirm it"))),
         }

@@ -77,7 +77,8 @@ pub fn decide(config: &Config, said: &Said) -> Result<Target, Failure> {
     let found = name.as_ref().and_then(|it| config.contexts.get(it));
     if let (Some(wanted), None, None) = (&said.context, found, &said.url) {
         let known: Vec<&str> = config.contexts.keys().map(String::as_str).collect();
-        let known = if known.is_empty() { "there are none".to_owned() } else { format!("there is {}", known.join(", ")) };
+        let known =
+            if known.is_empty() { "there are none".to_owned() } else { format!("there is {}", known.join(", ")) };
         return Err(Failure::new(Trouble::NoContext, format!("there is no context `{wanted}`; {known}")).fix(LOGIN));
     }
     let usable = found.filter(|it| said.url.as_deref().is_none_or(|url| same_url(url, &it.url)));
@@ -212,7 +213,10 @@ mod tests {
         check(said(None, Some("https://evil:1"), None, Some("ca")), Err("there is no token"));
         check(said(None, Some("https://evil:1"), Some("t"), None), Err("there is no CA"));
         check(said(None, Some("https://x:1"), Some("t"), Some("c")), Ok(["environment", "https://x:1", "t", "c"]));
-        check(said(None, Some("https://lab:8092/"), None, None), Ok(["lab", "https://lab:8092/", "lab-token", "lab-ca"]));
+        check(
+            said(None, Some("https://lab:8092/"), None, None),
+            Ok(["lab", "https://lab:8092/", "lab-token", "lab-ca"]),
+        );
     }
 
     #[test]

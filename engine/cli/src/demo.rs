@@ -117,8 +117,21 @@ impl Demo {
         let (manager, workers) = (format!("manager={manager}"), format!("worker={}", workers.join(",")));
         let pool = format!("vip_pool={}", engine::vip_pool(self.args.subnet)?);
         self.rebar(&[
-            "deployment", "create", DEPLOYMENT, "--workload", &reference, "--group", &manager, "--group", &workers,
-            "--set", &pool, "--set", "publish_mode=host", "--set", "endpoint_mode=dnsrr",
+            "deployment",
+            "create",
+            DEPLOYMENT,
+            "--workload",
+            &reference,
+            "--group",
+            &manager,
+            "--group",
+            &workers,
+            "--set",
+            &pool,
+            "--set",
+            "publish_mode=host",
+            "--set",
+            "endpoint_mode=dnsrr",
         ])
         .await
     }
@@ -164,8 +177,7 @@ impl Demo {
         let cycles = self.args.cycles.to_string();
         let yes = format!("--yes={DEPLOYMENT}");
         let file = path(&record)?;
-        let proved =
-            self.rebar(&["prove", DEPLOYMENT, "--cycles", &cycles, &yes, "--record", &file]).await;
+        let proved = self.rebar(&["prove", DEPLOYMENT, "--cycles", &cycles, &yes, "--record", &file]).await;
         match summary::redeploys(&record) {
             Ok(redeploys) => Ok(redeploys),
             Err(error) => proved.and(Err(error)),
@@ -182,7 +194,12 @@ impl Demo {
             .stdin(Stdio::null())
             .status()
             .await?;
-        ensure!(status.success(), "`rebar {}` ended with {status}; the engine's log is {}", arguments.join(" "), self.engine.log.display());
+        ensure!(
+            status.success(),
+            "`rebar {}` ended with {status}; the engine's log is {}",
+            arguments.join(" "),
+            self.engine.log.display()
+        );
         Ok(())
     }
 }

@@ -50,6 +50,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// All of them.
+    #[cfg(test)]
     pub const ALL: [Self; 10] = [
         Self::NoContext,
         Self::Unreachable,

@@ -52,7 +52,13 @@ pub struct Args {
     #[arg(long = "dns-listen", env = "REBAR_DNS_LISTEN", value_delimiter = ',', value_name = "ADDRESS")]
     pub dns_listen: Vec<SocketAddr>,
     /// The zones that it answers for
-    #[arg(long = "dns-zone", env = "REBAR_DNS_ZONES", value_delimiter = ',', default_value = "rebar.test", value_name = "ZONE")]
+    #[arg(
+        long = "dns-zone",
+        env = "REBAR_DNS_ZONES",
+        value_delimiter = ',',
+        default_value = "rebar.test",
+        value_name = "ZONE"
+    )]
     pub dns_zones: Vec<String>,
     /// Resolvers that it asks about other names
     #[arg(long = "dns-upstream", env = "REBAR_DNS_UPSTREAMS", value_delimiter = ',', value_name = "ADDRESS")]
@@ -93,8 +99,7 @@ async fn serve(args: Args, stop: CancellationToken) -> Result<()> {
     let key = SealKey::new(data.seal_key(entropy.as_ref())?);
     let address = args.database.clone().unwrap_or_else(|| data.file("rebar.db").display().to_string());
     let store = Arc::new(SqlStore::open(&address, key).await.context("the database cannot be opened")?);
-    let authority =
-        Arc::new(EngineAuthority::start(AuthorityConfig::default(), store.as_ref(), clock.now()).await?);
+    let authority = Arc::new(EngineAuthority::start(AuthorityConfig::default(), store.as_ref(), clock.now()).await?);
     let ca = data.write_ca(authority.ca_pem())?;
     let docker = Arc::new(docker(&args)?);
     if args.docker_prepare {
@@ -102,11 +107,15 @@ async fn serve(args: Args, stop: CancellationToken) -> Result<()> {
         docker.prepare().await?;
     }
     let services = Services::start(&args, store.clone(), clock.clone()).await?;
-    let api = TcpListener::bind(args.listen_api).await.with_context(|| format!("cannot listen on {}", args.listen_api))?;
-    let agents =
-        TcpListener::bind(args.listen_agents).await.with_context(|| format!("cannot listen on {}", args.listen_agents))?;
-    let providers: BTreeMap<ProviderKind, Arc<dyn Provider>> =
-        BTreeMap::from([(ProviderKind::Docker, docker as Arc<dyn Provider>), (ProviderKind::Join, Arc::new(JoinProvider))]);
+    let api =
+        TcpListener::bind(args.listen_api).await.with_context(|| format!("cannot listen on {}", args.listen_api))?;
+    let agents = TcpListener::bind(args.listen_agents)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen_agents))?;
+    let providers: BTreeMap<ProviderKind, Arc<dyn Provider>> = BTreeMap::from([
+        (ProviderKind::Docker, docker as Arc<dyn Provider>),
+        (ProviderKind::Join, Arc::new(JoinProvider)),
+    ]);
     let ports = Ports {
         store: store.clone(),
         logs: store.clone(),

@@ -96,9 +96,7 @@ impl House {
                 (done.code == 0).then_some(())
             });
         }));
-        if answered.is_err() {
-            panic!("the engine does not answer: {last}\n{}", self.log());
-        }
+        assert!(answered.is_ok(), "the engine does not answer: {last}\n{}", self.log());
     }
 
     /// What the engine said.

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// How long a condition may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits until a look finds something.

@@ -1,16 +1,27 @@
 //! The routes of attempts and their logs.
 
 use rebar_api::types::{AttemptView, AttemptsQuery, LogLine, LogQuery, Page};
-use rebar_model::AttemptId;
+use rebar_model::{AttemptId, DeploymentName};
 use reqwest::Method;
 
 use super::{ANSWER, Client, Lines};
 use crate::failure::{Failure, Trouble};
 
 impl Client {
-    /// One page of attempts, the newest first.
-    pub async fn attempts(&self, query: &AttemptsQuery) -> Result<Vec<AttemptView>, Failure> {
-        let page: Page<AttemptView> = self.get_with(&["attempts"], query).await?;
+    /// The newest attempts of a deployment, or of a node-role in it, the newest first; one page at most.
+    pub async fn attempts(
+        &self,
+        deployment: Option<&DeploymentName>,
+        address: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<Vec<AttemptView>, Failure> {
+        let query = AttemptsQuery {
+            deployment: deployment.cloned(),
+            address: address.map(str::to_owned),
+            limit,
+            ..AttemptsQuery::default()
+        };
+        let page: Page<AttemptView> = self.get_with(&["attempts"], &query).await?;
         Ok(page.items)
     }
 
@@ -53,7 +64,9 @@ impl Log {
             // An empty line keeps the connection alive.
             if !line.is_empty() {
                 let piece = serde_json::from_str(&line);
-                return piece.map(Some).map_err(|error| Failure::new(Trouble::Strange, format!("a piece of a log: {error}")));
+                return piece
+                    .map(Some)
+                    .map_err(|error| Failure::new(Trouble::Strange, format!("a piece of a log: {error}")));
             }
         }
         Ok(None)

@@ -2,8 +2,8 @@
 
 use rebar_api::types::{
     Accepted, ApplyRequest, ChangeDeployment, CreateDeployment, DeploymentStatus, DeploymentSummary, DeploymentView,
-    ExplainQuery, ExplainView, OutputView, OutputsQuery, Page, PauseRequest, PlanView, RetryRequest, RevisionView, ValueOrigin,
-    WaitAnswer, WaitQuery, WhyQuery,
+    ExplainQuery, ExplainView, OutputView, OutputsQuery, Page, PauseRequest, PlanView, RetryRequest, RevisionView,
+    ValueOrigin, WaitAnswer, WaitQuery, WhyQuery,
 };
 use rebar_model::DeploymentName;
 use reqwest::{Method, header::IF_MATCH};

@@ -22,7 +22,7 @@ use std::{
 use rebar_api::types::{Page, Problem};
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
-    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue},
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -62,7 +62,7 @@ pub struct Client {
 impl Client {
     /// A client for an engine; nothing is sent yet.
     pub async fn connect(target: &Target, verbosity: u8) -> Result<Self, Failure> {
-        let trust = Trust::pem(&target.ca)?;
+        let trust = Trust::Pem(target.ca.clone());
         let mut client = Self::open(&target.url, &trust, Some(&target.token)).await?;
         client.tells = verbosity > 1;
         Ok(client)
@@ -70,8 +70,8 @@ impl Client {
 
     /// A client with a trust of its own, and a token or none.
     pub async fn open(url: &str, trust: &Trust, token: Option<&str>) -> Result<Self, Failure> {
-        let shown = url.trim_end_matches('/').to_owned();
-        let base = parse(&shown)?;
+        let base = parse(url.trim_end_matches('/'))?;
+        let shown = base.as_str().trim_end_matches('/').to_owned();
         let host = base.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let port = base.port_or_known_default().unwrap_or(443);
         let unknown = |error: io::Error| {
@@ -178,7 +178,12 @@ impl Client {
         let body = response.bytes().await.unwrap_or_default();
         Err(match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => problem.into(),
-            Err(_) => Problem { status: status.as_u16(), detail: format!("{} answers {status}", self.shown), ..Problem::default() }.into(),
+            Err(_) => Problem {
+                status: status.as_u16(),
+                detail: format!("{} answers {status}", self.shown),
+                ..Problem::default()
+            }
+            .into(),
         })
     }
 
@@ -189,7 +194,8 @@ impl Client {
             return Failure::new(Trouble::Untrusted, format!("{}: {tls}", self.shown))
                 .fix("log in again with the CA of that engine: rebar login URL --token-file FILE --ca-file FILE");
         }
-        let what = if error.is_timeout() { "did not answer in time".to_owned() } else { format!("cannot be reached: {root}") };
+        let what =
+            if error.is_timeout() { "did not answer in time".to_owned() } else { format!("cannot be reached: {root}") };
         Failure::new(Trouble::Unreachable, format!("{} {what}", self.shown))
             .fix("is the engine running there (`rebar serve`)? `rebar context list` shows where you are logged in")
     }

@@ -1,8 +1,6 @@
 //! The routes of nodes.
 
-use rebar_api::types::{
-    AddNodeRequest, AddedNodeView, ChangeNode, EnrolmentView, NodeView, RemoveNodeQuery,
-};
+use rebar_api::types::{AddNodeRequest, AddedNodeView, ChangeNode, EnrolmentView, NodeView, RemoveNodeQuery};
 use rebar_model::NodeName;
 use reqwest::Method;
 

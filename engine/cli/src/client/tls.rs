@@ -22,8 +22,8 @@ const NOT_THE_ONE: &str = "the engine shows no CA with that fingerprint";
 /// Whom the client trusts.
 #[derive(Debug, Clone)]
 pub enum Trust {
-    /// A CA that is known.
-    Known(CertificateDer<'static>),
+    /// A CA that is known, in PEM.
+    Pem(String),
     /// A CA of which only the fingerprint is known.
     Pinned(Arc<Pinned>),
 }
@@ -37,13 +37,6 @@ pub struct Pinned {
 }
 
 impl Trust {
-    /// Trusts the CA in a PEM text.
-    pub fn pem(text: &str) -> Result<Self, Failure> {
-        let ca = CertificateDer::from_pem_slice(text.as_bytes())
-            .map_err(|_| Failure::new(Trouble::Untrusted, "the CA is not a certificate in PEM"))?;
-        Ok(Self::Known(ca))
-    }
-
     /// Trusts the CA with a SHA-256 fingerprint: hexadecimal in any case, with or without colons.
     pub fn fingerprint(text: &str) -> Result<Self, Failure> {
         let fingerprint = normalise(text);
@@ -57,7 +50,7 @@ impl Trust {
     /// The CA in PEM, if it is known by now.
     pub fn ca_pem(&self) -> Option<String> {
         match self {
-            Self::Known(ca) => Some(to_pem(ca)),
+            Self::Pem(text) => Some(text.clone()),
             Self::Pinned(pinned) => {
                 let seen = pinned.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.as_deref().map(to_pem)
@@ -66,12 +59,16 @@ impl Trust {
     }
 
     pub(super) fn config(&self) -> Result<ClientConfig, Failure> {
-        let trouble = |error: rustls::Error| Failure::new(Trouble::Untrusted, format!("the CA cannot be used: {error}"));
-        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(trouble)?;
+        let trouble =
+            |error: rustls::Error| Failure::new(Trouble::Untrusted, format!("the CA cannot be used: {error}"));
+        let builder =
+            ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(trouble)?;
         Ok(match self {
-            Self::Known(ca) => {
+            Self::Pem(text) => {
+                let ca = CertificateDer::from_pem_slice(text.as_bytes())
+                    .map_err(|_| Failure::new(Trouble::Untrusted, "the CA is not a certificate in PEM"))?;
                 let mut roots = RootCertStore::empty();
-                roots.add(ca.clone()).map_err(trouble)?;
+                roots.add(ca).map_err(trouble)?;
                 builder.with_root_certificates(roots).with_no_client_auth()
             }
             Self::Pinned(pinned) => {

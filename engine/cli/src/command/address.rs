@@ -38,7 +38,8 @@ struct Written {
 
 fn parse(text: &str) -> Result<Written, Failure> {
     let wrong = |why: String| {
-        Failure::new(Trouble::Argument, why).fix("write DEPLOYMENT, ROLE@NODE, DEPLOYMENT/ROLE@NODE, or ROLE@NODE#3 for an attempt")
+        Failure::new(Trouble::Argument, why)
+            .fix("write DEPLOYMENT, ROLE@NODE, DEPLOYMENT/ROLE@NODE, or ROLE@NODE#3 for an attempt")
     };
     let (address, attempt) = match text.split_once('#') {
         None => (text, None),
@@ -78,8 +79,10 @@ pub async fn resolve(client: &Client, text: &str) -> Result<Subject, Failure> {
 pub async fn node_role(client: &Client, text: &str) -> Result<NodeRole, Failure> {
     match resolve(client, text).await? {
         Subject::NodeRole(it) => Ok(it),
-        Subject::Deployment(name) => Err(Failure::new(Trouble::Argument, format!("`{name}` names a deployment, not a node-role"))
-            .fix(format!("rebar status {name} -o wide lists its node-roles"))),
+        Subject::Deployment(name) => {
+            Err(Failure::new(Trouble::Argument, format!("`{name}` names a deployment, not a node-role"))
+                .fix(format!("rebar status {name} -o wide lists its node-roles")))
+        }
     }
 }
 

@@ -14,7 +14,9 @@ use crate::{
 
 /// What to apply.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar apply demo                        plan, show, ask, apply, follow\n  rebar apply demo --plan 3fa94b1c77d0    that plan and no other; 6 if the world moved\n  rebar apply demo --yes --no-follow      for scripts, with `rebar wait demo` later")]
+#[command(
+    after_help = "Examples:\n  rebar apply demo                        plan, show, ask, apply, follow\n  rebar apply demo --plan 3fa94b1c77d0    that plan and no other; 6 if the world moved\n  rebar apply demo --yes --no-follow      for scripts, with `rebar wait demo` later"
+)]
 pub struct Args {
     /// The deployment
     #[arg(value_name = "DEPLOYMENT")]
@@ -47,7 +49,11 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     let accepted = client.apply(&args.name, &request).await?;
     app.output.say(&format!("revision {} of {} is accepted", accepted.revision, accepted.deployment));
     if args.no_follow {
-        app.output.data(&accepted, || vec![args.name.to_string()], |_| format!("follow it: rebar watch {}\n", args.name))?;
+        app.output.data(
+            &accepted,
+            || vec![args.name.to_string()],
+            |_| format!("follow it: rebar watch {}\n", args.name),
+        )?;
         return Ok(Exit::Done);
     }
     follow(app, client, args.name).await
@@ -81,7 +87,8 @@ async fn given_plan(client: &Client, name: &DeploymentName, given: &str) -> Resu
         plan.base,
         screen::plan::short_id(&plan)
     );
-    Err(Failure { code: Some("RB2005".to_owned()), ..Failure::plain(Exit::Conflict, message) }.fix(format!("rebar plan {name}")))
+    Err(Failure { code: Some("RB2005".to_owned()), ..Failure::plain(Exit::Conflict, message) }
+        .fix(format!("rebar plan {name}")))
 }
 
 /// A fresh plan that a person accepted; none if there is nothing to do.
@@ -106,8 +113,7 @@ async fn accepted_plan(app: &App, client: &Client, args: &Args) -> Result<Option
 
 /// Says at once what the engine would say after the question.
 fn refuse_ungranted(plan: &PlanView, grants: &[RoleName]) -> Result<(), Failure> {
-    let missing: Vec<&str> =
-        plan.destructive.iter().filter(|it| !grants.contains(it)).map(RoleName::as_str).collect();
+    let missing: Vec<&str> = plan.destructive.iter().filter(|it| !grants.contains(it)).map(RoleName::as_str).collect();
     if missing.is_empty() {
         return Ok(());
     }

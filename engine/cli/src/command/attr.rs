@@ -18,7 +18,9 @@ use crate::{
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Where the value of an input comes from, through every hop
-    #[command(after_help = "Examples:\n  rebar attr why swarm-worker@n2 join_token\n  rebar attr why demo/swarm-verify url -v    follows every hop")]
+    #[command(
+        after_help = "Examples:\n  rebar attr why swarm-worker@n2 join_token\n  rebar attr why demo/swarm-verify url -v    follows every hop"
+    )]
     Why {
         /// The address of a node-role
         #[arg(value_name = "ADDRESS")]
@@ -28,7 +30,9 @@ pub enum Verb {
         input: Ident,
     },
     /// Set a parameter at one level; node wins over deployment over profile over global
-    #[command(after_help = "Examples:\n  rebar attr set domain lab.example --global\n  rebar attr set demo_replicas 3 --deployment demo\n  rebar attr set password - --secret --deployment demo < file")]
+    #[command(
+        after_help = "Examples:\n  rebar attr set domain lab.example --global\n  rebar attr set demo_replicas 3 --deployment demo\n  rebar attr set password - --secret --deployment demo < file"
+    )]
     Set(SetArgs),
     /// Print a parameter of one level
     Get {
@@ -101,7 +105,8 @@ impl Level {
 
     fn needed(&self) -> Result<ParameterScope, Failure> {
         self.scope().ok_or_else(|| {
-            Failure::new(Trouble::Argument, "at which level is not said").fix("say --deployment, --node, --profile or --global")
+            Failure::new(Trouble::Argument, "at which level is not said")
+                .fix("say --deployment, --node, --profile or --global")
         })
     }
 }
@@ -122,10 +127,14 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
             let found = all.into_iter().find(|it| it.name == name).ok_or_else(|| {
                 Failure::new(Trouble::Nothing, format!("{scope} does not set `{name}`")).fix("rebar attr ls")
             })?;
-            app.output.data(&found, || vec![name.to_string()], |look| match &found.value {
-                Value::String(text) => format!("{text}\n"),
-                other => screen::words::mask(other).unwrap_or_else(|| screen::words::value(other, look)) + "\n",
-            })?;
+            app.output.data(
+                &found,
+                || vec![name.to_string()],
+                |look| match &found.value {
+                    Value::String(text) => format!("{text}\n"),
+                    other => screen::words::mask(other).unwrap_or_else(|| screen::words::value(other, look)) + "\n",
+                },
+            )?;
         }
         Verb::Ls { level } => {
             let all = client.parameters(level.scope().as_ref()).await?;
@@ -154,9 +163,11 @@ async fn set(app: &App, client: &Client, args: SetArgs) -> Result<Exit, Failure>
         None => set::guess(&text),
     };
     let set = client.set_parameter(&scope, &args.name, &SetParameter { value, secret: args.secret }).await?;
-    app.output.data(&set, || vec![set.name.to_string()], |look| {
-        screen::parameter::list(std::slice::from_ref(&set), clock::now(), look)
-    })?;
+    app.output.data(
+        &set,
+        || vec![set.name.to_string()],
+        |look| screen::parameter::list(std::slice::from_ref(&set), clock::now(), look),
+    )?;
     Ok(Exit::Done)
 }
 

@@ -6,7 +6,9 @@ use crate::{app::App, exit::Exit, failure::Failure, grammar};
 
 /// Which shell.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar completion bash > /etc/bash_completion.d/rebar\n  rebar completion zsh > ~/.zfunc/_rebar\n  rebar completion fish > ~/.config/fish/completions/rebar.fish")]
+#[command(
+    after_help = "Examples:\n  rebar completion bash > /etc/bash_completion.d/rebar\n  rebar completion zsh > ~/.zfunc/_rebar\n  rebar completion fish > ~/.config/fish/completions/rebar.fish"
+)]
 pub struct Args {
     /// Which shell
     #[arg(value_enum)]

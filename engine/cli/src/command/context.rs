@@ -49,20 +49,28 @@ pub fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
                     current: current == Some(name),
                 })
                 .collect();
-            app.output.list(&shown, |it| it.name.clone(), |look| {
-                let mut table = Table::new(look, &["CONTEXT", "ENGINE", "CA", ""]);
-                for it in &shown {
-                    let short = it.ca_fingerprint.as_deref().unwrap_or_default().chars().take(16).collect::<String>();
-                    let current = if it.current { toned(Tone::Good, "current") } else { Text::from(" ") };
-                    table.row(vec![(&it.name).into(), (&it.url).into(), short.into(), current]);
-                }
-                table.render()
-            })?;
+            app.output.list(
+                &shown,
+                |it| it.name.clone(),
+                |look| {
+                    let mut table = Table::new(look, &["CONTEXT", "ENGINE", "CA", ""]);
+                    for it in &shown {
+                        let short =
+                            it.ca_fingerprint.as_deref().unwrap_or_default().chars().take(16).collect::<String>();
+                        let current = if it.current { toned(Tone::Good, "current") } else { Text::from(" ") };
+                        table.row(vec![(&it.name).into(), (&it.url).into(), short.into(), current]);
+                    }
+                    table.render()
+                },
+            )?;
         }
         Verb::Use { name } => {
             if !config.contexts.contains_key(&name) {
-                return Err(Failure { exit: Exit::NotFound, ..Failure::new(Trouble::NoContext, format!("there is no context `{name}`")) }
-                    .fix("rebar context list"));
+                return Err(Failure {
+                    exit: Exit::NotFound,
+                    ..Failure::new(Trouble::NoContext, format!("there is no context `{name}`"))
+                }
+                .fix("rebar context list"));
             }
             config.current = Some(name.clone());
             config::save(&path, &config)?;

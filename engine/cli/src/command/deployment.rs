@@ -20,7 +20,9 @@ use crate::{
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Bind a workload to nodes and parameters; nothing runs before `apply`
-    #[command(after_help = "Examples:\n  rebar deployment create demo --workload docker-swarm@1.0.0 --group manager=n1 --group worker=n2,n3 --set vip_pool=10.0.9.0/24\n  rebar deployment create edge --workload docker-swarm --group manager=@role=manager --group worker=@role=worker")]
+    #[command(
+        after_help = "Examples:\n  rebar deployment create demo --workload docker-swarm@1.0.0 --group manager=n1 --group worker=n2,n3 --set vip_pool=10.0.9.0/24\n  rebar deployment create edge --workload docker-swarm --group manager=@role=manager --group worker=@role=worker"
+    )]
     Create(CreateArgs),
     /// List deployments
     Ls,
@@ -147,7 +149,9 @@ pub struct MembersArgs {
 
 /// What to change.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar deployment upgrade demo --to docker-swarm@1.1.0\n  rebar deployment upgrade demo --set demo_replicas=3")]
+#[command(
+    after_help = "Examples:\n  rebar deployment upgrade demo --to docker-swarm@1.1.0\n  rebar deployment upgrade demo --set demo_replicas=3"
+)]
 pub struct UpgradeArgs {
     /// The deployment
     #[arg(value_name = "DEPLOYMENT")]
@@ -162,7 +166,9 @@ pub struct UpgradeArgs {
 
 /// Which outputs.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar deployment outputs demo\n  rebar deployment outputs demo ca_pem > ca.pem\n  rebar deployment outputs demo kubeconfig --reveal > ~/.kube/config")]
+#[command(
+    after_help = "Examples:\n  rebar deployment outputs demo\n  rebar deployment outputs demo ca_pem > ca.pem\n  rebar deployment outputs demo kubeconfig --reveal > ~/.kube/config"
+)]
 pub struct OutputsArgs {
     /// The deployment
     #[arg(value_name = "DEPLOYMENT")]
@@ -203,7 +209,13 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
         Verb::Cancel(args) => {
             let request = PauseRequest { reason: args.reason };
             app.client().await?.cancel(&args.name, &request).await?;
-            said(app, format!("what runs in {0} is being ended, and nothing new starts    rebar deployment resume {0}", args.name))
+            said(
+                app,
+                format!(
+                    "what runs in {0} is being ended, and nothing new starts    rebar deployment resume {0}",
+                    args.name
+                ),
+            )
         }
         Verb::AddNode(args) => members(app, &args, &add).await,
         Verb::RemoveNode(args) => members(app, &args, &take_out).await,
@@ -212,7 +224,11 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
         Verb::Revisions { name } => {
             let revisions = app.client().await?.revisions(&name).await?;
             let now = clock::now();
-            app.output.list(&revisions, |it| it.no.to_string(), |look| screen::deployment::revisions(&revisions, now, look))?;
+            app.output.list(
+                &revisions,
+                |it| it.no.to_string(),
+                |look| screen::deployment::revisions(&revisions, now, look),
+            )?;
             Ok(Exit::Done)
         }
     }
@@ -226,7 +242,11 @@ fn said(app: &App, text: String) -> Result<Exit, Failure> {
 async fn list(app: &App) -> Result<Exit, Failure> {
     let deployments = app.client().await?.deployments().await?;
     let now = clock::now();
-    app.output.list(&deployments, |it| it.name.to_string(), |look| screen::deployment::list(&deployments, now, look))?;
+    app.output.list(
+        &deployments,
+        |it| it.name.to_string(),
+        |look| screen::deployment::list(&deployments, now, look),
+    )?;
     Ok(Exit::Done)
 }
 
@@ -254,7 +274,11 @@ async fn destroy(app: &App, args: DestroyArgs) -> Result<Exit, Failure> {
     app.confirm_name(args.name.as_str(), args.yes.as_deref(), &what)?;
     let accepted = client.destroy(&args.name).await?;
     if args.no_follow {
-        app.output.data(&accepted, || vec![args.name.to_string()], |_| format!("{} is being destroyed\n", args.name))?;
+        app.output.data(
+            &accepted,
+            || vec![args.name.to_string()],
+            |_| format!("{} is being destroyed\n", args.name),
+        )?;
         return Ok(Exit::Done);
     }
     match apply::follow(app, client, args.name.clone()).await {
@@ -322,7 +346,9 @@ fn take_out(groups: &mut Groups, args: &MembersArgs) -> Result<(), Failure> {
 async fn upgrade(app: &App, args: UpgradeArgs) -> Result<Exit, Failure> {
     let client = app.client().await?;
     if args.to.is_none() && args.values.plain.is_empty() && args.values.secret.is_empty() {
-        return Err(Failure::new(Trouble::Argument, "what to change is not said").fix("say --to WORKLOAD or --set NAME=VALUE"));
+        return Err(
+            Failure::new(Trouble::Argument, "what to change is not said").fix("say --to WORKLOAD or --set NAME=VALUE")
+        );
     }
     let mut view = client.deployment(&args.name).await?;
     let reference = args.to.clone().unwrap_or_else(|| view.spec.workload.to_string());
@@ -364,16 +390,22 @@ async fn outputs(app: &App, args: OutputsArgs) -> Result<Exit, Failure> {
             .fix(format!("rebar deployment outputs {}", args.name)));
     };
     if found.secret && !args.reveal && app.output.is_for_people() {
-        return Err(Failure::new(Trouble::Unconfirmed, format!("output `{wanted}` is a secret")).fix("say --reveal to see it"));
+        return Err(
+            Failure::new(Trouble::Unconfirmed, format!("output `{wanted}` is a secret")).fix("say --reveal to see it")
+        );
     }
     let Some(value) = &found.value else {
         return Err(Failure::new(Trouble::Nothing, format!("output `{wanted}` is not known yet"))
             .fix(format!("rebar explain {}", args.name)));
     };
-    app.output.data(&found, || vec![wanted.to_string()], |_| match value {
-        Value::String(text) if text.ends_with('\n') => text.clone(),
-        Value::String(text) => format!("{text}\n"),
-        other => format!("{other}\n"),
-    })?;
+    app.output.data(
+        &found,
+        || vec![wanted.to_string()],
+        |_| match value {
+            Value::String(text) if text.ends_with('\n') => text.clone(),
+            Value::String(text) => format!("{text}\n"),
+            other => format!("{other}\n"),
+        },
+    )?;
     Ok(Exit::Done)
 }

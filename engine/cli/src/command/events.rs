@@ -16,7 +16,9 @@ const LAST: &str = "-50";
 
 /// Which events.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar events                   the last fifty\n  rebar events --since 0         everything\n  rebar events -f demo           as they come, of one deployment\n  rebar events -f -o ndjson | jq -r .summary")]
+#[command(
+    after_help = "Examples:\n  rebar events                   the last fifty\n  rebar events --since 0         everything\n  rebar events -f demo           as they come, of one deployment\n  rebar events -f -o ndjson | jq -r .summary"
+)]
 pub struct Args {
     /// Only those of one deployment
     #[arg(value_name = "DEPLOYMENT")]

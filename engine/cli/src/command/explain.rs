@@ -7,7 +7,9 @@ use crate::{app::App, clock, exit::Exit, failure::Failure, screen};
 
 /// What to explain.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar explain demo\n  rebar explain docker-engine@n1\n  rebar explain demo/swarm-verify")]
+#[command(
+    after_help = "Examples:\n  rebar explain demo\n  rebar explain docker-engine@n1\n  rebar explain demo/swarm-verify"
+)]
 pub struct Args {
     /// A deployment, or the address of a node-role
     #[arg(value_name = "ADDRESS")]

@@ -32,8 +32,7 @@ impl FromStr for Choice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (group, nodes) =
-            text.split_once('=').ok_or("write GROUP=NODE,NODE or GROUP=@LABEL=VALUE")?;
+        let (group, nodes) = text.split_once('=').ok_or("write GROUP=NODE,NODE or GROUP=@LABEL=VALUE")?;
         let group = group.parse().map_err(|error: rebar_model::InvalidName| error.to_string())?;
         let members = match nodes.strip_prefix('@') {
             Some("") => return Err("write a label behind @, as in worker=@rack=b2".to_owned()),

@@ -82,7 +82,9 @@ fn page(topic: &str) -> Option<String> {
     }
     let digits = number.strip_prefix("RB")?;
     let is_number = digits.len() == 4 && digits.bytes().all(|it| it.is_ascii_digit());
-    is_number.then(|| format!("{number} has no page in this version. The message itself says what happened and what to do.\n"))
+    is_number.then(|| {
+        format!("{number} has no page in this version. The message itself says what happened and what to do.\n")
+    })
 }
 
 fn exit_codes(look: &Look) -> String {

@@ -17,7 +17,9 @@ use crate::{
 
 /// Which engine.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar login https://127.0.0.1:8092 --token-file /var/lib/rebar/admin.token --ca-file /var/lib/rebar/ca.pem\n  rebar login engine.example:8092 --token-file - --ca-fingerprint 3fa9…  < token\n  rebar login https://lab:8092 --name lab --token-file lab.token --ca-file lab.pem")]
+#[command(
+    after_help = "Examples:\n  rebar login https://127.0.0.1:8092 --token-file /var/lib/rebar/admin.token --ca-file /var/lib/rebar/ca.pem\n  rebar login engine.example:8092 --token-file - --ca-fingerprint 3fa9…  < token\n  rebar login https://lab:8092 --name lab --token-file lab.token --ca-file lab.pem"
+)]
 pub struct Args {
     /// Where it listens, https://HOST:8092
     #[arg(value_name = "URL")]
@@ -65,10 +67,13 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     let trust = match (&args.ca_file, &args.ca_fingerprint) {
         (Some(path), _) => {
             let text = fs::read_to_string(path);
-            Trust::pem(&text.map_err(|error| Failure::new(Trouble::File, format!("{}: {error}", path.display())))?)?
+            Trust::Pem(text.map_err(|error| Failure::new(Trouble::File, format!("{}: {error}", path.display())))?)
         }
         (None, Some(fingerprint)) => Trust::fingerprint(fingerprint)?,
-        (None, None) => return Err(Failure::new(Trouble::Argument, "which CA to trust is not said").fix("say --ca-file or --ca-fingerprint")),
+        (None, None) => {
+            return Err(Failure::new(Trouble::Argument, "which CA to trust is not said")
+                .fix("say --ca-file or --ca-fingerprint"));
+        }
     };
     let client = Client::open(&args.url, &trust, Some(&token)).await?;
     let version = client.version().await?;
@@ -122,17 +127,21 @@ pub async fn whoami(app: &App) -> Result<Exit, Failure> {
         expires_at: current.and_then(|it| it.expires_at),
         engine: client.version().await?.version,
     };
-    app.output.data(&shown, || vec![shown.name.clone()], |look| {
-        let mut table = Table::new(look, &["NAME", "ENGINE", "VERSION", "CONTEXT", "TOKEN", "UNTIL"]);
-        table.row(vec![
-            (&shown.name).into(),
-            (&shown.url).into(),
-            (&shown.engine).into(),
-            (&shown.context).into(),
-            (&shown.token).into(),
-            shown.expires_at.map_or_else(|| "taken back".to_owned(), words::moment).into(),
-        ]);
-        table.render()
-    })?;
+    app.output.data(
+        &shown,
+        || vec![shown.name.clone()],
+        |look| {
+            let mut table = Table::new(look, &["NAME", "ENGINE", "VERSION", "CONTEXT", "TOKEN", "UNTIL"]);
+            table.row(vec![
+                (&shown.name).into(),
+                (&shown.url).into(),
+                (&shown.engine).into(),
+                (&shown.context).into(),
+                (&shown.token).into(),
+                shown.expires_at.map_or_else(|| "no end".to_owned(), words::moment).into(),
+            ]);
+            table.render()
+        },
+    )?;
     Ok(Exit::Done)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebar_api::types::{AttemptResult, AttemptView, AttemptsQuery, LogLine, LogQuery};
+use rebar_api::types::{AttemptResult, AttemptView, LogLine, LogQuery};
 use rebar_model::AttemptId;
 
 use super::address::{NodeRole, node_role};
@@ -22,7 +22,9 @@ const MOST: u32 = 1_000;
 
 /// Which log.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar logs docker-engine@n1        of the last attempt\n  rebar logs docker-engine@n1 -f     as it comes\n  rebar logs docker-engine@n1#3      of the third attempt\n  rebar logs a-41                    by the attempt's own number")]
+#[command(
+    after_help = "Examples:\n  rebar logs docker-engine@n1        of the last attempt\n  rebar logs docker-engine@n1 -f     as it comes\n  rebar logs docker-engine@n1#3      of the third attempt\n  rebar logs a-41                    by the attempt's own number"
+)]
 pub struct Args {
     /// The address of a node-role, or of an attempt
     #[arg(value_name = "ADDRESS")]
@@ -68,15 +70,9 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
 /// The attempt that is meant: that of the number, else the last one.
 async fn find(app: &App, client: &Client, of: &NodeRole, follow: bool) -> Result<AttemptView, Failure> {
     let limit = Some(of.attempt.map_or(1, |_| MOST));
-    let query = AttemptsQuery {
-        deployment: Some(of.deployment.clone()),
-        address: Some(of.local.clone()),
-        limit,
-        ..AttemptsQuery::default()
-    };
     let mut told = false;
     loop {
-        let attempts = client.attempts(&query).await?;
+        let attempts = client.attempts(Some(&of.deployment), Some(&of.local), limit).await?;
         let found = attempts.into_iter().find(|it| of.attempt.is_none_or(|number| it.number == number));
         match found {
             Some(attempt) => return Ok(attempt),
@@ -87,7 +83,8 @@ async fn find(app: &App, client: &Client, of: &NodeRole, follow: bool) -> Result
                 tokio::time::sleep(LOOK).await;
             }
             None => {
-                let what = of.attempt.map_or_else(|| "has not run yet".to_owned(), |it| format!("has no attempt #{it}"));
+                let what =
+                    of.attempt.map_or_else(|| "has not run yet".to_owned(), |it| format!("has no attempt #{it}"));
                 return Err(Failure::new(Trouble::Nothing, format!("{} {what}", of.local))
                     .fix(format!("rebar explain {}/{}", of.deployment, of.local)));
             }

@@ -28,7 +28,9 @@ const MOST: u32 = 1_000;
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Take machines under care
-    #[command(after_help = "Examples:\n  rebar node add n1 n2 n3 --wait             systemd containers on the engine's Docker\n  rebar node add --prefix w- --count 5 --label rack=b2\n  rebar node add metal-1 --provider join     prints the one command to run on that machine")]
+    #[command(
+        after_help = "Examples:\n  rebar node add n1 n2 n3 --wait             systemd containers on the engine's Docker\n  rebar node add --prefix w- --count 5 --label rack=b2\n  rebar node add metal-1 --provider join     prints the one command to run on that machine"
+    )]
     Add(AddArgs),
     /// List nodes
     Ls {
@@ -165,7 +167,11 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
                 return Err(Failure::new(Trouble::Nothing, format!("no node has the labels {label}")));
             }
             nodes.sort_by(|left, right| screen::words::natural(left.node.name.as_str(), right.node.name.as_str()));
-            app.output.list(&nodes, |it| it.node.name.to_string(), |look| screen::node::list(&nodes, clock::now(), look))?;
+            app.output.list(
+                &nodes,
+                |it| it.node.name.to_string(),
+                |look| screen::node::list(&nodes, clock::now(), look),
+            )?;
             Ok(Exit::Done)
         }
         Verb::Show { name } => show(app, &client.node(&name).await?),
@@ -178,15 +184,21 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
             let maintenance = Some(Some(MaintenanceRequest { reason }));
             show(app, &client.change_node(&name, &ChangeNode { maintenance, ..ChangeNode::default() }).await?)
         }
-        Verb::Maintenance(Maintenance::Off { name }) => {
-            show(app, &client.change_node(&name, &ChangeNode { maintenance: Some(None), ..ChangeNode::default() }).await?)
-        }
-        Verb::Profile { name, profiles } => {
-            show(app, &client.change_node(&name, &ChangeNode { profiles: Some(profiles), ..ChangeNode::default() }).await?)
-        }
+        Verb::Maintenance(Maintenance::Off { name }) => show(
+            app,
+            &client.change_node(&name, &ChangeNode { maintenance: Some(None), ..ChangeNode::default() }).await?,
+        ),
+        Verb::Profile { name, profiles } => show(
+            app,
+            &client.change_node(&name, &ChangeNode { profiles: Some(profiles), ..ChangeNode::default() }).await?,
+        ),
         Verb::Token { name } => {
             let enrolment = client.node_token(&name).await?;
-            app.output.data(&enrolment, || vec![enrolment.token.clone()], |look| screen::node::enrolment(&enrolment, look))?;
+            app.output.data(
+                &enrolment,
+                || vec![enrolment.token.clone()],
+                |look| screen::node::enrolment(&enrolment, look),
+            )?;
             Ok(Exit::Done)
         }
     }
@@ -202,7 +214,8 @@ fn label(text: &str) -> Result<(String, Option<String>), Failure> {
     match (text.split_once('='), text.strip_suffix('-')) {
         (Some((key, value)), _) if !key.is_empty() => Ok((key.to_owned(), Some(value.to_owned()))),
         (None, Some(key)) if !key.is_empty() => Ok((key.to_owned(), None)),
-        _ => Err(Failure::new(Trouble::Argument, format!("`{text}` is not a label")).fix("write KEY=VALUE, or KEY- to unset it")),
+        _ => Err(Failure::new(Trouble::Argument, format!("`{text}` is not a label"))
+            .fix("write KEY=VALUE, or KEY- to unset it")),
     }
 }
 
@@ -212,7 +225,10 @@ fn names(args: &AddArgs) -> Result<Vec<NodeName>, Failure> {
     if let (Some(count), Some(prefix)) = (args.count, &args.prefix) {
         for number in 1..=count {
             let name = format!("{prefix}{number}");
-            names.push(name.parse().map_err(|error: rebar_model::InvalidName| Failure::new(Trouble::Argument, error.to_string()))?);
+            names.push(
+                name.parse()
+                    .map_err(|error: rebar_model::InvalidName| Failure::new(Trouble::Argument, error.to_string()))?,
+            );
         }
     }
     Ok(names)
@@ -233,7 +249,10 @@ async fn add(app: &App, client: &Client, args: AddArgs) -> Result<Exit, Failure>
     };
     let requests: Vec<AddNodeRequest> = names.into_iter().map(request).collect();
     if provider == ProviderKind::Docker {
-        app.output.say(&format!("making {} (the first one makes the image too)", screen::words::count(requests.len(), "node")));
+        app.output.say(&format!(
+            "making {} (the first one makes the image too)",
+            screen::words::count(requests.len(), "node")
+        ));
     }
     let mut added: Vec<AddedNodeView> = Vec::new();
     let mut first_failure = None;
@@ -256,7 +275,8 @@ async fn add(app: &App, client: &Client, args: AddArgs) -> Result<Exit, Failure>
             }
         }
     }
-    let exit = if args.wait && provider == ProviderKind::Docker { arrive(app, client, &mut added).await? } else { Exit::Done };
+    let exit =
+        if args.wait && provider == ProviderKind::Docker { arrive(app, client, &mut added).await? } else { Exit::Done };
     app.output.list(&added, |it| it.node.node.name.to_string(), |look| drawn(&added, look))?;
     first_failure.map_or(Ok(exit), Err)
 }

@@ -6,7 +6,9 @@ use crate::{app::App, exit::Exit, failure::Failure, screen};
 
 /// Which plan.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar plan demo\n  rebar plan demo --exit-code    3 if anything would change\n  rebar plan demo -o json | jq '.steps[] | select(.action==\"change\") | .address'")]
+#[command(
+    after_help = "Examples:\n  rebar plan demo\n  rebar plan demo --exit-code    3 if anything would change\n  rebar plan demo -o json | jq '.steps[] | select(.action==\"change\") | .address'"
+)]
 pub struct Args {
     /// The deployment
     #[arg(value_name = "DEPLOYMENT")]

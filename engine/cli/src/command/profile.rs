@@ -24,7 +24,8 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
     let client = app.client().await?;
     let mut profiles: BTreeMap<String, Profile> = BTreeMap::new();
     let mut profile = |name: &str, change: &dyn Fn(&mut Profile)| {
-        let empty = || Profile { name: name.to_owned(), parameters: Vec::new(), nodes: Vec::new(), deployments: Vec::new() };
+        let empty =
+            || Profile { name: name.to_owned(), parameters: Vec::new(), nodes: Vec::new(), deployments: Vec::new() };
         change(profiles.entry(name.to_owned()).or_insert_with(empty));
     };
     for parameter in client.parameters(None).await? {

@@ -23,7 +23,9 @@ use crate::{
 
 /// What to prove.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar prove demo                               twice, asks for the name\n  rebar prove demo --cycles 3 --yes=demo --record proof.json")]
+#[command(
+    after_help = "Examples:\n  rebar prove demo                               twice, asks for the name\n  rebar prove demo --cycles 3 --yes=demo --record proof.json"
+)]
 pub struct Args {
     /// The deployment; it has to be active
     #[arg(value_name = "DEPLOYMENT")]
@@ -48,8 +50,11 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     let name = &args.name;
     let status = client.status(name).await?;
     if !status.active {
-        return Err(Failure::new(Trouble::Unfit, format!("`{name}` is not active, and a proof starts from what works"))
-            .fix(format!("rebar apply {name}, or rebar explain {name}")));
+        return Err(Failure::new(
+            Trouble::Unfit,
+            format!("`{name}` is not active, and a proof starts from what works"),
+        )
+        .fix(format!("rebar apply {name}, or rebar explain {name}")));
     }
     app.confirm_name(name.as_str(), args.yes.as_deref(), &describe(client, name).await?)?;
     let workload = client.workload(&status.workload.digest.to_string()).await?;
@@ -57,7 +62,8 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     let mut proof = begin(client, &args, &status).await?;
     for number in 1..=args.cycles {
         app.output.say(&format!("cycle {number} of {}", args.cycles));
-        let Some(cycle) = cycle(app, client, &args, number, &status, &workload, &before, &mut proof.unstable).await? else {
+        let Some(cycle) = cycle(app, client, &args, number, &status, &workload, &before, &mut proof.unstable).await?
+        else {
             app.output.insist(&live::detached(name));
             return Ok(Exit::Detached);
         };
@@ -73,7 +79,8 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
 
 /// A proof that says nothing yet.
 async fn begin(client: &Client, args: &Args, status: &DeploymentStatus) -> Result<Proof, Failure> {
-    let nodes: std::collections::BTreeSet<&NodeName> = status.node_roles.iter().filter_map(|it| it.node.as_ref()).collect();
+    let nodes: std::collections::BTreeSet<&NodeName> =
+        status.node_roles.iter().filter_map(|it| it.node.as_ref()).collect();
     Ok(Proof {
         certificate: String::new(),
         ok: false,

@@ -7,7 +7,9 @@ use crate::{app::App, client::Client, exit::Exit, failure::Failure, screen};
 
 /// What to wipe and build again.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar redeploy demo                asks for the name\n  rebar redeploy demo --yes=demo     for scripts")]
+#[command(
+    after_help = "Examples:\n  rebar redeploy demo                asks for the name\n  rebar redeploy demo --yes=demo     for scripts"
+)]
 pub struct Args {
     /// The deployment
     #[arg(value_name = "DEPLOYMENT")]
@@ -28,7 +30,11 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     let accepted = client.rebuild(&args.name).await?;
     app.output.say(&format!("{} is being wiped and built again", args.name));
     if args.no_follow {
-        app.output.data(&accepted, || vec![args.name.to_string()], |_| format!("follow it: rebar watch {}\n", args.name))?;
+        app.output.data(
+            &accepted,
+            || vec![args.name.to_string()],
+            |_| format!("follow it: rebar watch {}\n", args.name),
+        )?;
         return Ok(Exit::Done);
     }
     follow(app, client, args.name).await
@@ -37,7 +43,8 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
 /// What will be wiped.
 pub async fn describe(client: &Client, name: &DeploymentName) -> Result<String, Failure> {
     let status = client.status(name).await?;
-    let nodes: Vec<&str> = status.node_roles.iter().filter_map(|it| it.node.as_ref()).map(rebar_model::NodeName::as_str).collect();
+    let nodes: Vec<&str> =
+        status.node_roles.iter().filter_map(|it| it.node.as_ref()).map(rebar_model::NodeName::as_str).collect();
     Ok(format!(
         "{name}: {} on {} are undone, and what they hold is lost",
         screen::words::count(status.node_roles.len(), "node-role"),

@@ -17,7 +17,9 @@ use crate::{
 
 /// What to try again.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar retry demo --failed\n  rebar retry docker-engine@n1\n  rebar retry demo --no-follow")]
+#[command(
+    after_help = "Examples:\n  rebar retry demo --failed\n  rebar retry docker-engine@n1\n  rebar retry demo --no-follow"
+)]
 pub struct Args {
     /// A deployment, or addresses of node-roles in one deployment
     #[arg(value_name = "ADDRESS", required = true)]

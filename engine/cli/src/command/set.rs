@@ -48,7 +48,8 @@ pub fn typed(workload: &Workload, plain: &[Pair], secret: &[Pair]) -> Result<BTr
     for pair in plain {
         let spec = find(workload, &pair.name)?;
         if spec.secret {
-            let fix = format!("--set-secret {}=- reads it from standard input, and no list of processes shows it", pair.name);
+            let fix =
+                format!("--set-secret {}=- reads it from standard input, and no list of processes shows it", pair.name);
             return Err(Failure::new(Trouble::Argument, format!("parameter `{}` is a secret", pair.name)).fix(fix));
         }
         values.insert(pair.name.clone(), convert(spec, &pair.text));
@@ -56,8 +57,11 @@ pub fn typed(workload: &Workload, plain: &[Pair], secret: &[Pair]) -> Result<BTr
     for pair in secret {
         let spec = find(workload, &pair.name)?;
         if !spec.secret {
-            return Err(Failure::new(Trouble::Argument, format!("{} does not declare parameter `{}` as a secret", workload.reference(), pair.name))
-                .fix(format!("--set {}=VALUE, or `secret: true` in workload.yaml", pair.name)));
+            return Err(Failure::new(
+                Trouble::Argument,
+                format!("{} does not declare parameter `{}` as a secret", workload.reference(), pair.name),
+            )
+            .fix(format!("--set {}=VALUE, or `secret: true` in workload.yaml", pair.name)));
         }
         values.insert(pair.name.clone(), convert(spec, &read(&pair.text)?));
     }
@@ -98,8 +102,11 @@ pub fn read(text: &str) -> Result<String, Failure> {
         }
         None if text == "-" => bounded(io::stdin()).map_err(|error| wrong(format!("standard input: {error}")))?,
         None => {
-            return Err(Failure::new(Trouble::Argument, "a secret on the command line can be seen by everybody on this machine")
-                .fix("write - for standard input, or @FILE"));
+            return Err(Failure::new(
+                Trouble::Argument,
+                "a secret on the command line can be seen by everybody on this machine",
+            )
+            .fix("write - for standard input, or @FILE"));
         }
     };
     let end = content.strip_suffix('\n').map(|it| it.strip_suffix('\r').unwrap_or(it));

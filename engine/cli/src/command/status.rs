@@ -7,7 +7,9 @@ use crate::{app::App, clock, exit::Exit, failure::Failure, screen};
 
 /// Which deployments.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar status\n  rebar status demo -o wide      every node-role\n  rebar status demo -o json | jq '.counts'")]
+#[command(
+    after_help = "Examples:\n  rebar status\n  rebar status demo -o wide      every node-role\n  rebar status demo -o json | jq '.counts'"
+)]
 pub struct Args {
     /// The deployments; none for all, in short
     #[arg(value_name = "DEPLOYMENT")]
@@ -41,7 +43,7 @@ async fn all(app: &App) -> Result<Exit, Failure> {
     let client = app.client().await?;
     let deployments = client.deployments().await?;
     let nodes = client.nodes(None).await?;
-    let now = client.version().await.map_or_else(|_| clock::now(), |it| it.now);
+    let now = clock::now();
     let away: Vec<&str> =
         nodes.iter().filter(|it| it.standing == NodeStanding::Away).map(|it| it.node.name.as_str()).collect();
     app.output.list(

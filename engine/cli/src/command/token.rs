@@ -45,12 +45,17 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
         }
         Verb::Ls => {
             let tokens = client.tokens().await?;
-            app.output.list(&tokens, |it| it.id.0.to_string(), |look| screen::token::list(&tokens, clock::now(), look))?;
+            app.output.list(
+                &tokens,
+                |it| it.id.0.to_string(),
+                |look| screen::token::list(&tokens, clock::now(), look),
+            )?;
         }
         Verb::Rm { ids } => {
             let tokens = client.tokens().await?;
             for id in &ids {
-                let found: Vec<_> = tokens.iter().filter(|it| it.id.0.to_string().starts_with(id.as_str()) || it.name == *id).collect();
+                let found: Vec<_> =
+                    tokens.iter().filter(|it| it.id.0.to_string().starts_with(id.as_str()) || it.name == *id).collect();
                 let [token] = found.as_slice() else {
                     let what = if found.is_empty() { "there is no token" } else { "there are several tokens" };
                     return Err(Failure::new(Trouble::Nothing, format!("{what} `{id}`")).fix("rebar token ls"));

@@ -26,10 +26,17 @@ pub async fn run(app: &App) -> Result<Exit, Failure> {
     .unwrap_or_default();
     let (engine, engine_url) = engine.unzip();
     let versions = Versions { rebar: env!("CARGO_PKG_VERSION"), engine, engine_url };
-    app.output.data(&versions, || vec![versions.rebar.to_owned()], |look| {
-        let engine = versions.engine.as_deref().zip(versions.engine_url.as_deref());
-        let engine = engine.map_or_else(|| format!("engine  {} (none answers)", look.none()), |(it, url)| format!("engine  {it}  {url}"));
-        format!("rebar   {}\n{engine}\n", versions.rebar)
-    })?;
+    app.output.data(
+        &versions,
+        || vec![versions.rebar.to_owned()],
+        |look| {
+            let engine = versions.engine.as_deref().zip(versions.engine_url.as_deref());
+            let engine = engine.map_or_else(
+                || format!("engine  {} (none answers)", look.none()),
+                |(it, url)| format!("engine  {it}  {url}"),
+            );
+            format!("rebar   {}\n{engine}\n", versions.rebar)
+        },
+    )?;
     Ok(Exit::Done)
 }

@@ -20,7 +20,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 
 /// What to wait for.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar wait demo                                0 active, 12 cannot become active, 10 time-out\n  rebar wait demo --for settled --timeout 40m\n  rebar wait demo --for removed")]
+#[command(
+    after_help = "Examples:\n  rebar wait demo                                0 active, 12 cannot become active, 10 time-out\n  rebar wait demo --for settled --timeout 40m\n  rebar wait demo --for removed"
+)]
 pub struct Args {
     /// The deployment
     #[arg(value_name = "DEPLOYMENT")]
@@ -57,7 +59,9 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     app.output.data(
         &answer,
         || vec![name.to_string()],
-        |look| answer.status.as_ref().map_or_else(|| format!("{name} is gone\n"), |it| screen::status::headline(it, look)),
+        |look| {
+            answer.status.as_ref().map_or_else(|| format!("{name} is gone\n"), |it| screen::status::headline(it, look))
+        },
     )?;
     match answer.result {
         WaitResult::Reached => Ok(Exit::Done),

@@ -11,7 +11,9 @@ use crate::{
 
 /// What to follow.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rebar watch demo\n  rebar watch demo -o ndjson | jq -r 'select(.standing==\"failed\") | .address'\n  rebar watch demo --forever     does not end when nothing runs")]
+#[command(
+    after_help = "Examples:\n  rebar watch demo\n  rebar watch demo -o ndjson | jq -r 'select(.standing==\"failed\") | .address'\n  rebar watch demo --forever     does not end when nothing runs"
+)]
 pub struct Args {
     /// The deployment
     #[arg(value_name = "DEPLOYMENT")]

@@ -94,7 +94,11 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
         }
         Verb::Show { reference } => {
             let view = app.client().await?.workload(&reference).await?;
-            app.output.data(&view, || vec![view.summary.reference.clone()], |look| screen::workload::show(&view, look))?;
+            app.output.data(
+                &view,
+                || vec![view.summary.reference.clone()],
+                |look| screen::workload::show(&view, look),
+            )?;
             Ok(Exit::Done)
         }
         Verb::Rm { references } => {
@@ -130,7 +134,9 @@ fn report(app: &App, dir: &Path, package: &Package, diagnostics: &[Diagnostic]) 
     let linted = Linted { errors, warnings, diagnostics };
     let names = || diagnostics.iter().map(|it| format!("{}:{}", it.place.file, it.place.line)).collect();
     app.output.data(&linted, names, |look| {
-        let drawn = diagnostics.iter().map(|it| screen::workload::diagnostic(&rebar_manifest::render(it, package), look) + "\n");
+        let drawn = diagnostics
+            .iter()
+            .map(|it| screen::workload::diagnostic(&rebar_manifest::render(it, package), look) + "\n");
         drawn.collect()
     })?;
     app.output.say(&format!("{}: {}", dir.display(), screen::failure::tally(errors, warnings)));
@@ -146,9 +152,18 @@ async fn import(app: &App, dir: &Path) -> Result<Exit, Failure> {
         return Ok(Exit::Invalid);
     }
     let imported = app.client().await?.import_workload(package.to_tar()).await?;
-    app.output.data(&imported, || vec![imported.reference.clone()], |_| {
-        format!("{}  {}  {}\n", imported.reference, imported.digest.short(), screen::words::count(imported.roles.len(), "role"))
-    })?;
+    app.output.data(
+        &imported,
+        || vec![imported.reference.clone()],
+        |_| {
+            format!(
+                "{}  {}  {}\n",
+                imported.reference,
+                imported.digest.short(),
+                screen::words::count(imported.roles.len(), "role")
+            )
+        },
+    )?;
     app.output.say(&format!("next  rebar deployment create NAME --workload {}", imported.reference));
     Ok(Exit::Done)
 }
@@ -176,10 +191,14 @@ fn init(app: &App, name: &WorkloadName, dir: Option<PathBuf>) -> Result<Exit, Fa
         }
     }
     let made: Vec<&String> = files.keys().collect();
-    app.output.data(&made, || made.iter().map(|it| (*it).clone()).collect(), |_| {
-        let paths: String = made.iter().map(|it| format!("  {}\n", dir.join(it).display())).collect();
-        format!("{paths}\n")
-    })?;
+    app.output.data(
+        &made,
+        || made.iter().map(|it| (*it).clone()).collect(),
+        |_| {
+            let paths: String = made.iter().map(|it| format!("  {}\n", dir.join(it).display())).collect();
+            format!("{paths}\n")
+        },
+    )?;
     app.output.say(&format!("next  rebar workload lint {0}    then  rebar workload import {0}", dir.display()));
     Ok(Exit::Done)
 }

@@ -40,9 +40,15 @@ pub(super) async fn preflight(args: &Args) -> Result<()> {
         bail!("the demo makes networks and machines: run it as root, as in `sudo make demo`");
     }
     if !args.workload.join("workload.yaml").is_file() {
-        bail!("{} holds no workload.yaml: run the demo in Rebar's directory, or say --workload DIR", args.workload.display());
+        bail!(
+            "{} holds no workload.yaml: run the demo in Rebar's directory, or say --workload DIR",
+            args.workload.display()
+        );
     }
-    provider(args)?.check().await.context("the demo needs Docker Engine; `tests/setup/docker.sh` installs and starts it")
+    provider(args)?
+        .check()
+        .await
+        .context("the demo needs Docker Engine; `tests/setup/docker.sh` installs and starts it")
 }
 
 /// Takes away what a demo left: the engine, its nodes, their network, its files.

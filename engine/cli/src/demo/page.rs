@@ -22,6 +22,8 @@ pub(super) struct Page {
 /// Asks the DNS server for the name, and what is there for the page.
 pub(super) async fn fetch(server: Ipv4Addr, name: &str, port: u16) -> Result<Page> {
     let address = resolve(SocketAddr::from((server, 53)), name).await?;
+    // The client wants to know its cryptography even for plain HTTP; if somebody chose already, all the better.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .resolve(name, SocketAddr::new(address, port))
         .no_proxy()

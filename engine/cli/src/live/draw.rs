@@ -72,7 +72,13 @@ impl Draw {
     }
 
     /// Shows how things stand.
-    pub fn status(&mut self, seconds: i64, status: &DeploymentStatus, counts: Counts, news: Option<&str>) -> Result<(), Failure> {
+    pub fn status(
+        &mut self,
+        seconds: i64,
+        status: &DeploymentStatus,
+        counts: Counts,
+        news: Option<&str>,
+    ) -> Result<(), Failure> {
         match &mut self.how {
             How::Bars { .. } => self.frame(&Frame { status, seconds, silent: None, news }),
             How::Plain { said, greeted } => {
@@ -81,7 +87,13 @@ impl Draw {
                     return Ok(());
                 }
                 *said = Instant::now();
-                return self.say(|look| if first { greeting(seconds, status, counts, look) } else { heartbeat(seconds, status, counts, look) });
+                return self.say(|look| {
+                    if first {
+                        greeting(seconds, status, counts, look)
+                    } else {
+                        heartbeat(seconds, status, counts, look)
+                    }
+                });
             }
             How::Records | How::Nothing => {}
         }
@@ -191,11 +203,8 @@ fn greeting(seconds: i64, status: &DeploymentStatus, counts: Counts, look: &Look
 }
 
 fn heartbeat(seconds: i64, status: &DeploymentStatus, counts: Counts, look: &Look) -> String {
-    let mut running: Vec<_> = status
-        .node_roles
-        .iter()
-        .filter(|it| matches!(it.standing, Standing::Running | Standing::Undoing))
-        .collect();
+    let mut running: Vec<_> =
+        status.node_roles.iter().filter(|it| matches!(it.standing, Standing::Running | Standing::Undoing)).collect();
     running.sort_by_key(|it| it.since);
     let oldest = running.first().map(|it| {
         let time = it.since.map(|since| format!(" {}", words::between(since, status.at))).unwrap_or_default();

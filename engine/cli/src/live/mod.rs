@@ -8,7 +8,7 @@ mod wake;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rebar_api::types::{AttemptsQuery, DeploymentStatus};
+use rebar_api::types::DeploymentStatus;
 use rebar_model::{DeploymentName, Mode, Standing};
 
 pub use tracker::{Happening, Tracker};
@@ -248,7 +248,10 @@ pub async fn conclude(app: &App, client: &Client, name: &DeploymentName, ended: 
             return Ok(Exit::Detached);
         }
         Why::TimedOut => {
-            let text = format!("not done after {}; the work goes on:  rebar watch {name}", crate::screen::words::duration(seconds(ended)));
+            let text = format!(
+                "not done after {}; the work goes on:  rebar watch {name}",
+                crate::screen::words::duration(seconds(ended))
+            );
             app.output.insist(&text);
             return Ok(Exit::TimedOut);
         }
@@ -302,8 +305,7 @@ async fn person(client: &Client, name: &DeploymentName) -> String {
 async fn slowest(client: &Client, name: &DeploymentName, ended: &Ended) -> Option<(String, i64)> {
     const MOST: u32 = 1_000;
     let start = ended.started_at?;
-    let query = AttemptsQuery { deployment: Some(name.clone()), limit: Some(MOST), ..AttemptsQuery::default() };
-    let attempts = client.attempts(&query).await.ok()?;
+    let attempts = client.attempts(Some(name), None, Some(MOST)).await.ok()?;
     attempts
         .into_iter()
         // What was dispatched in the decision that is being followed began a moment before it was first looked at.
@@ -311,4 +313,3 @@ async fn slowest(client: &Client, name: &DeploymentName, ended: &Ended) -> Optio
         .filter_map(|it| Some((it.node_role.local(), it.ended_at?.duration_since(it.started_at).as_secs())))
         .max_by_key(|(_, seconds)| *seconds)
 }
-

@@ -75,7 +75,12 @@ impl Tracker {
             }
             let running = matches!(row.standing, Standing::Running | Standing::Undoing);
             let since = if running { row.since } else { None };
-            let seen = Seen { standing: row.standing, attempt: row.attempt, running_since: since, address: row.address.clone() };
+            let seen = Seen {
+                standing: row.standing,
+                attempt: row.attempt,
+                running_since: since,
+                address: row.address.clone(),
+            };
             self.seen.insert(row.id.clone(), seen);
         }
         happenings.extend(self.gone(status));
@@ -111,7 +116,9 @@ impl Tracker {
         let changed = before.is_none_or(|it| it.standing != row.standing || it.attempt != row.attempt);
         let telling = match row.standing {
             Standing::Failed => changed,
-            Standing::Blocked | Standing::Held => changed && !first && before.is_none_or(|it| it.standing != row.standing),
+            Standing::Blocked | Standing::Held => {
+                changed && !first && before.is_none_or(|it| it.standing != row.standing)
+            }
             Standing::Active | Standing::Removed => changed && !first,
             _ => false,
         };

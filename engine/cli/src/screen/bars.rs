@@ -39,7 +39,15 @@ pub fn render(frame: &Frame<'_>, look: &Look) -> Vec<String> {
     let mut lines = vec![head(frame, look), String::new()];
     let rows = rows(status);
     let width = rows.iter().map(|it| it.name.len()).max().unwrap_or(0).max("phase".len());
-    let titles = format!(" {}  {}  {:>7} {:>4} {:>5} {:>5}", words::pad("phase", width), words::pad("progress", BAR), "done", "run", "wait", "fail");
+    let titles = format!(
+        " {}  {}  {:>7} {:>4} {:>5} {:>5}",
+        words::pad("phase", width),
+        words::pad("progress", BAR),
+        "done",
+        "run",
+        "wait",
+        "fail"
+    );
     lines.push(look.paint(Tone::Quiet, &titles));
     lines.extend(rows.iter().map(|it| row(it, width, status.mode, look)));
     lines.push(String::new());
@@ -140,9 +148,14 @@ fn running(status: &DeploymentStatus, look: &Look) -> Vec<String> {
                 (None, Standing::Undoing) => "undo".to_owned(),
                 (None, _) => String::new(),
             };
-            let time = it.since.map(|since| words::clock(status.at.duration_since(since).as_secs())).unwrap_or_default();
+            let time =
+                it.since.map(|since| words::clock(status.at.duration_since(since).as_secs())).unwrap_or_default();
             let says = it.progress.as_ref().map(said).unwrap_or_default();
-            format!("{label}{}  {} {time:>5}{says}", look.paint(Tone::Busy, &words::pad(&it.address, width)), words::pad(&phase, 6))
+            format!(
+                "{label}{}  {} {time:>5}{says}",
+                look.paint(Tone::Busy, &words::pad(&it.address, width)),
+                words::pad(&phase, 6)
+            )
         })
         .collect();
     if all.len() > MAX_ROWS {

@@ -7,7 +7,7 @@ use rebar_api::types::{DeploymentSummary, DeploymentView, OutputView, RevisionVi
 use rebar_model::{DeploymentSpec, Standing};
 use serde_json::Value;
 
-use super::{Look, Table, Text, Tone, status, toned, tone, words};
+use super::{Look, Table, Text, Tone, status, tone, toned, words};
 
 /// Draws a list of deployments.
 pub fn list(deployments: &[DeploymentSummary], now: Timestamp, look: &Look) -> String {

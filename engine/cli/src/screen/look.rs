@@ -47,7 +47,8 @@ pub enum Tone {
 }
 
 impl Look {
-    /// A look for pipes and tests.
+    /// A look for tests.
+    #[cfg(test)]
     pub fn plain(width: usize) -> Self {
         Self { colour: false, ascii: false, width, detail: Detail::Short }
     }
@@ -146,7 +147,10 @@ pub const MEANINGS: [(Standing, &str); 11] = [
     (Standing::Running, "an attempt is under way; its phase is shown"),
     (Standing::Active, "done and verified"),
     (Standing::Failed, "the attempts are used up; a person acts"),
-    (Standing::Blocked, "a person acts: something upstream failed, a node is away or in maintenance, an input is missing"),
+    (
+        Standing::Blocked,
+        "a person acts: something upstream failed, a node is away or in maintenance, an input is missing",
+    ),
     (Standing::Held, "a person paused it"),
     (Standing::Stale, "was active; its role or inputs changed, it runs again"),
     (Standing::Undoing, "is being taken away"),

@@ -106,7 +106,11 @@ pub fn show(view: &NodeView, now: Timestamp, look: &Look) -> String {
     if let NodeMode::Maintenance { reason } = &node.mode {
         line("maintenance", reason.clone());
     }
-    line("provider", provider(node.provider).to_owned() + &node.machine.as_ref().map(|it| format!(", machine {it}")).unwrap_or_default());
+    line(
+        "provider",
+        provider(node.provider).to_owned()
+            + &node.machine.as_ref().map(|it| format!(", machine {it}")).unwrap_or_default(),
+    );
     line("labels", labels(&node.labels));
     line("profiles", joined(node.profiles.iter().map(rebar_model::ProfileName::as_str)));
     line("deployments", joined(view.deployments.iter().map(rebar_model::DeploymentName::as_str)));

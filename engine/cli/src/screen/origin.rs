@@ -11,7 +11,8 @@ const MAX_DEPTH: usize = 2;
 
 /// Draws where a value comes from.
 pub fn render(origin: &ValueOrigin, look: &Look) -> String {
-    let mut out = format!("{} = {}\n", look.paint(Tone::Strong, origin.input.as_str()), value(origin.value.as_ref(), look));
+    let mut out =
+        format!("{} = {}\n", look.paint(Tone::Strong, origin.input.as_str()), value(origin.value.as_ref(), look));
     let _ = writeln!(out, "  {}", look.paint(Tone::Quiet, &format!("of {}: {}", origin.id.local(), origin.origin)));
     out.push_str(&layers(&origin.layers, look));
     for producer in &origin.producers {
@@ -26,7 +27,10 @@ fn value(value: Option<&serde_json::Value>, look: &Look) -> String {
 
 fn layers(layers: &[ValueLayer], look: &Look) -> String {
     let level = layers.iter().map(|it| words::columns(&it.level)).max().unwrap_or(0);
-    let values: Vec<String> = layers.iter().map(|it| it.value.as_ref().map_or_else(|| look.none().to_owned(), |it| words::value(it, look))).collect();
+    let values: Vec<String> = layers
+        .iter()
+        .map(|it| it.value.as_ref().map_or_else(|| look.none().to_owned(), |it| words::value(it, look)))
+        .collect();
     let width = values.iter().map(|it| words::columns(it)).max().unwrap_or(0);
     let mut out = String::new();
     for (layer, value) in layers.iter().zip(values) {
@@ -45,7 +49,13 @@ fn producer(out: &mut String, producer: &ValueProducer, depth: usize, look: &Loo
     let attempt = producer.attempt.map(|it| format!("  by {it}")).unwrap_or_default();
     let shown = value(producer.value.as_ref(), look);
     let hook = look.pick("└", "`-");
-    let _ = writeln!(out, "{pad}{hook} {}.{} = {shown}{}", producer.id.local(), producer.output, look.paint(Tone::Quiet, &attempt));
+    let _ = writeln!(
+        out,
+        "{pad}{hook} {}.{} = {shown}{}",
+        producer.id.local(),
+        producer.output,
+        look.paint(Tone::Quiet, &attempt)
+    );
     if depth >= MAX_DEPTH && !look.is_wide() {
         if !producer.inputs.is_empty() {
             let text = format!("made of {} (-v follows them)", words::count(producer.inputs.len(), "input"));

@@ -26,7 +26,11 @@ pub fn list(parameters: &[ParameterView], now: Timestamp, look: &Look) -> String
     }
     let mut table = Table::new(look, &["LEVEL", "NAME", "VALUE", "BY", "WHEN"]);
     for it in parameters {
-        let value = if it.secret && words::mask(&it.value).is_none() { "(secret)".to_owned() } else { words::value(&it.value, look) };
+        let value = if it.secret && words::mask(&it.value).is_none() {
+            "(secret)".to_owned()
+        } else {
+            words::value(&it.value, look)
+        };
         table.row(vec![
             (&it.scope).into(),
             (&it.name).into(),

@@ -43,7 +43,8 @@ pub fn render(plan: &PlanView, look: &Look) -> String {
     }
     let kept = plan.counts.get(&Action::Keep).copied().unwrap_or(0);
     if kept > 0 {
-        let _ = writeln!(out, "  {}", look.paint(Tone::Quiet, &format!("= {} untouched", words::count(kept, "node-role"))));
+        let _ =
+            writeln!(out, "  {}", look.paint(Tone::Quiet, &format!("= {} untouched", words::count(kept, "node-role"))));
     }
     if look.is_wide() {
         for part in parts.iter().filter(|it| it.action == Action::Keep) {
@@ -119,7 +120,8 @@ fn reasons(part: &Part<'_>, look: &Look) -> Vec<String> {
         .map(|(text, steps)| match steps.len() == part.steps.len() {
             true => text,
             false => {
-                let nodes = words::ranges(steps.iter().filter_map(|it| it.node.as_ref()).map(rebar_model::NodeName::as_str));
+                let nodes =
+                    words::ranges(steps.iter().filter_map(|it| it.node.as_ref()).map(rebar_model::NodeName::as_str));
                 format!("{text}  ({nodes})")
             }
         })
@@ -188,8 +190,11 @@ fn bottom(plan: &PlanView, parts: &[Part<'_>], look: &Look) -> String {
     ];
     let counts: Vec<String> =
         words.iter().filter(|it| count(it.0) > 0).map(|(action, word)| format!("{} {word}", count(*action))).collect();
-    let addresses: Vec<String> =
-        parts.iter().filter(|it| !matches!(it.action, Action::Keep | Action::Maybe)).map(|it| address(plan, it)).collect();
+    let addresses: Vec<String> = parts
+        .iter()
+        .filter(|it| !matches!(it.action, Action::Keep | Action::Maybe))
+        .map(|it| address(plan, it))
+        .collect();
     let mut out = format!("{}:", look.paint(Tone::Strong, &counts.join(", ")));
     let mut column = words::columns(&out);
     for address in addresses {

@@ -65,7 +65,8 @@ pub struct Cycle {
 
 /// Draws one cycle.
 pub fn cycle(cycle: &Cycle, look: &Look) -> String {
-    let (sign, tone) = if cycle.ok { (look.pick("✓", "ok"), Tone::Good) } else { (look.pick("✗", "FAIL"), Tone::Bad) };
+    let (sign, tone) =
+        if cycle.ok { (look.pick("✓", "ok"), Tone::Good) } else { (look.pick("✗", "FAIL"), Tone::Bad) };
     let mut out = format!(
         "cycle {}  wipe {}  rebuild {}  {}",
         cycle.number,

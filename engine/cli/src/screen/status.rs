@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rebar_api::types::{DeploymentStatus, NodeRoleView};
 use rebar_model::{Mode, RoleName, Standing};
 
-use super::{Look, Table, Text, Tone, toned, tone, word, words};
+use super::{Look, Table, Text, Tone, tone, toned, word, words};
 
 /// The most node-roles that are shown which are not active, unless more detail was asked for.
 const MAX_ROWS: usize = 30;
@@ -16,8 +16,11 @@ pub fn render(status: &DeploymentStatus, look: &Look) -> String {
     let mut out = headline(status, look);
     out.push('\n');
     out.push_str(&roles(status, look));
-    let shown: Vec<&NodeRoleView> =
-        status.node_roles.iter().filter(|it| look.is_wide() || it.standing != Standing::Active || it.why.is_some()).collect();
+    let shown: Vec<&NodeRoleView> = status
+        .node_roles
+        .iter()
+        .filter(|it| look.is_wide() || it.standing != Standing::Active || it.why.is_some())
+        .collect();
     if !shown.is_empty() {
         out.push('\n');
         out.push_str(&rows(&shown, status.at, look));
@@ -64,8 +67,11 @@ pub fn overall(mode: Mode, active: bool, settled: bool, person: bool, failed: bo
 
 /// `12 active, 1 failed`.
 pub fn counts(counts: &BTreeMap<Standing, usize>) -> String {
-    let parts: Vec<String> =
-        counts.iter().filter(|(_, number)| **number > 0).map(|(standing, number)| format!("{number} {}", word(*standing))).collect();
+    let parts: Vec<String> = counts
+        .iter()
+        .filter(|(_, number)| **number > 0)
+        .map(|(standing, number)| format!("{number} {}", word(*standing)))
+        .collect();
     if parts.is_empty() { "no node-roles".to_owned() } else { parts.join(", ") }
 }
 
@@ -89,9 +95,16 @@ fn roles(status: &DeploymentStatus, look: &Look) -> String {
             *states.entry(row.standing).or_default() += 1;
         }
         let done = states.get(&Standing::Active).copied().unwrap_or(0);
-        let worst = [Standing::Failed, Standing::Blocked, Standing::Held, Standing::Running, Standing::Undoing, Standing::Stale]
-            .into_iter()
-            .find(|it| states.contains_key(it));
+        let worst = [
+            Standing::Failed,
+            Standing::Blocked,
+            Standing::Held,
+            Standing::Running,
+            Standing::Undoing,
+            Standing::Stale,
+        ]
+        .into_iter()
+        .find(|it| states.contains_key(it));
         let states = match worst {
             Some(worst) => toned(tone(worst), counts(&states)),
             None if done == rows.len() => toned(Tone::Good, counts(&states)),
@@ -125,7 +138,11 @@ fn rows(rows: &[&NodeRoleView], now: Timestamp, look: &Look) -> String {
 
 /// The sign and the word, or the word alone where the sign is a word.
 fn signed(row: &NodeRoleView, look: &Look) -> String {
-    if look.ascii { word(row.standing).to_owned() } else { format!("{} {}", look.glyph(row.standing), word(row.standing)) }
+    if look.ascii {
+        word(row.standing).to_owned()
+    } else {
+        format!("{} {}", look.glyph(row.standing), word(row.standing))
+    }
 }
 
 /// The phase of what runs.

@@ -22,7 +22,8 @@ pub struct Summary<'a> {
 
 /// Draws how work ended.
 pub fn render(summary: &Summary<'_>, look: &Look) -> String {
-    let slowest = summary.slowest.as_ref().map(|(address, seconds)| format!(", slowest {address} {}", words::duration(*seconds)));
+    let slowest =
+        summary.slowest.as_ref().map(|(address, seconds)| format!(", slowest {address} {}", words::duration(*seconds)));
     let took = format!("{}{}", words::duration(summary.seconds), slowest.unwrap_or_default());
     let (result, states, next) = match summary.status {
         None => {

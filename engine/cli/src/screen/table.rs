@@ -34,14 +34,16 @@ impl Table {
     /// A table with these columns.
     pub fn new(look: &Look, head: &[&str]) -> Self {
         let mut grid = Grid::new();
-        grid.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         if look.colour {
             grid.enforce_styling();
         } else {
             grid.force_no_tty();
         }
         let mut table = Self { grid, look: *look, columns: head.len() };
-        table.row(head.iter().map(|it| toned(Tone::Quiet, it)).collect());
+        // A column without a title says by its content what it is.
+        let title = |it: &&str| if it.is_empty() { " ".to_owned() } else { (*it).to_owned() };
+        table.row(head.iter().map(|it| toned(Tone::Quiet, title(it))).collect());
         table
     }
 

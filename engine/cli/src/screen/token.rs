@@ -10,7 +10,7 @@ pub fn list(tokens: &[TokenView], now: Timestamp, look: &Look) -> String {
     let mut table = Table::new(look, &["TOKEN", "NAME", "MADE", "UNTIL", ""]);
     for it in tokens {
         let until = match it.expires_at {
-            None => Text::from("taken back"),
+            None => Text::from("no end"),
             Some(at) if at <= now => toned(Tone::Bad, "expired"),
             Some(at) => words::moment(at).into(),
         };

@@ -1,7 +1,7 @@
 //! Small things that many screens say: lengths of time, plurals, ranges of names, values. Nothing here knows what it is about.
 
 use jiff::Timestamp;
-use rebar_model::{Span, secret_refs};
+use rebar_model::secret_refs;
 use serde_json::Value;
 
 use super::Look;
@@ -120,11 +120,6 @@ pub fn mask(value: &Value) -> Option<String> {
         Some(fingerprint) => format!("(secret {fingerprint})"),
         None => "(secret)".to_owned(),
     })
-}
-
-/// A length of time for the standard library.
-pub fn spell(span: Span) -> String {
-    duration(i64::try_from(span.as_millis() / 1_000).unwrap_or(i64::MAX))
 }
 
 /// How many columns a text takes, colours apart.

@@ -30,7 +30,8 @@ pub fn list(workloads: &[WorkloadSummary], look: &Look) -> String {
 pub fn show(view: &WorkloadView, look: &Look) -> String {
     let workload = &view.workload;
     let title = workload.metadata.title.as_deref().unwrap_or_default();
-    let mut out = format!("{}  {title}\n{}\n", look.paint(Tone::Strong, &view.summary.reference), workload.metadata.summary);
+    let mut out =
+        format!("{}  {title}\n{}\n", look.paint(Tone::Strong, &view.summary.reference), workload.metadata.summary);
     let _ = writeln!(out, "{}", look.paint(Tone::Quiet, &format!("digest {}", workload.digest)));
     out.push('\n');
     let mut groups = Table::new(look, &["GROUP", "NODES", "WHAT FOR"]);

@@ -21,7 +21,7 @@ pub(super) fn connected(
     let node = Node { connection: Connection::Here { since: now }, ..node.clone() };
     decision.change(Change::NodePut { node: Box::new(node) });
     for attempt in held {
-        if !world.attempts().get(attempt).is_some_and(|it| it.node.as_ref() == Some(name)) {
+        if world.attempts().get(attempt).is_none_or(|it| it.node.as_ref() != Some(name)) {
             decision.effects.push(Effect::Cancel { node: name.clone(), attempt: *attempt });
         }
     }
@@ -72,12 +72,7 @@ pub(super) fn facts(world: &World, name: &NodeName, facts: Facts) -> Result<Deci
 }
 
 /// An attempt is in the journal of its agent.
-pub(super) fn accepted(
-    world: &World,
-    name: &NodeName,
-    attempt: AttemptId,
-    now: Timestamp,
-) -> Result<Decision, Refusal> {
+pub(super) fn accepted(world: &World, name: &NodeName, attempt: AttemptId, now: Timestamp) -> Decision {
     let mut decision = Decision::default();
     if let Some(known) = world.attempts().get(&attempt)
         && known.node.as_ref() == Some(name)
@@ -86,5 +81,5 @@ pub(super) fn accepted(
         let attempt = rebar_model::Attempt { accepted_at: Some(now), ..known.clone() };
         decision.change(Change::AttemptPut { attempt: Box::new(attempt) });
     }
-    Ok(decision)
+    decision
 }

@@ -47,10 +47,10 @@ pub(super) fn decide(world: &World, command: Command, by: &Actor, now: Timestamp
         }
         Command::UseEnrolToken { hash } => use_token(world, hash, now),
         Command::PutApiToken { token } => Ok(only(Change::ApiTokenPut { token })),
-        Command::RemoveApiToken { hash } => match world.api_tokens().contains_key(&hash) {
-            true => Ok(only(Change::ApiTokenRemoved { hash })),
-            false => Err(Refusal::NotFound { kind: "token", name: hash.to_string() }),
-        },
+        Command::RemoveApiToken { hash } if world.api_tokens().contains_key(&hash) => {
+            Ok(only(Change::ApiTokenRemoved { hash }))
+        }
+        Command::RemoveApiToken { hash } => Err(Refusal::NotFound { kind: "token", name: hash.to_string() }),
         Command::ImportWorkload { workload } => import(world, workload),
         Command::RemoveWorkload { digest } => remove_workload(world, digest),
         Command::SetParameter { scope, name, value } => {
@@ -98,10 +98,10 @@ fn find_scope(world: &World, scope: &ParameterScope) -> Result<(), Refusal> {
 }
 
 fn find_workload(world: &World, spec: &DeploymentSpec) -> Result<(), Refusal> {
-    match world.workloads().contains_key(&spec.workload) {
-        true => Ok(()),
-        false => Err(Refusal::NotFound { kind: "workload", name: spec.workload.to_string() }),
+    if world.workloads().contains_key(&spec.workload) {
+        return Ok(());
     }
+    Err(Refusal::NotFound { kind: "workload", name: spec.workload.to_string() })
 }
 
 fn add_node(world: &World, node: Node, token: EnrolToken) -> Result<Decision, Refusal> {

@@ -118,7 +118,7 @@ fn start(
     decision.change(move_to(id, status));
     match &role.runner {
         Runner::Noop {} => decision.next.push(ended(
-            &attempt.id,
+            attempt.id,
             Report::Succeeded { outputs: std::collections::BTreeMap::new(), converged: false, note: None },
         )),
         Runner::Builtin { .. } if kind == AttemptKind::Undo => {
@@ -131,7 +131,7 @@ fn start(
                 decision.change(Change::ResourcePut { resource: Box::new(resource) });
                 decision.effects.push(Effect::Reconcile);
             }
-            Err(message) => decision.next.push(ended(&attempt.id, Report::Failed(setup_failure(message)))),
+            Err(message) => decision.next.push(ended(attempt.id, Report::Failed(setup_failure(message)))),
         },
         Runner::Script { .. } => match (&attempt.node, attempt.phases.is_empty()) {
             (Some(node), false) => {
@@ -139,10 +139,10 @@ fn start(
             }
             (None, _) => {
                 let message = "a script needs a node: give the role the scope node or leader".to_owned();
-                decision.next.push(ended(&attempt.id, Report::Failed(setup_failure(message))));
+                decision.next.push(ended(attempt.id, Report::Failed(setup_failure(message))));
             }
             (_, true) => decision.next.push(ended(
-                &attempt.id,
+                attempt.id,
                 Report::Succeeded { outputs: std::collections::BTreeMap::new(), converged: false, note: None },
             )),
         },
@@ -150,8 +150,8 @@ fn start(
     Ok(())
 }
 
-fn ended(attempt: &rebar_model::AttemptId, report: Report) -> Input {
-    Input::AttemptEnded { node: None, attempt: *attempt, report, phase: None }
+fn ended(attempt: rebar_model::AttemptId, report: Report) -> Input {
+    Input::AttemptEnded { node: None, attempt, report, phase: None }
 }
 
 fn setup_failure(message: String) -> Failure {

@@ -22,7 +22,7 @@ pub fn decide(world: &World, input: Input, now: Timestamp) -> Result<Decision, R
         Input::AgentConnected { node, held } => agent::connected(world, &node, &held, now),
         Input::AgentLost { node } => agent::lost(world, &node, now),
         Input::FactsReported { node, facts } => agent::facts(world, &node, *facts),
-        Input::AttemptAccepted { node, attempt } => agent::accepted(world, &node, attempt, now),
+        Input::AttemptAccepted { node, attempt } => Ok(agent::accepted(world, &node, attempt, now)),
         Input::AttemptEnded { node, attempt, report, phase } => {
             report::ended(world, node.as_ref(), attempt, report, phase, now)
         }

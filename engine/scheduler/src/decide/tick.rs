@@ -36,7 +36,8 @@ pub(super) fn due(world: &World, now: Timestamp) -> Result<Decision, Refusal> {
 }
 
 fn overdue(world: &World, node_role: &rebar_model::NodeRole) -> Failure {
-    let away = node_role.spec.agent.as_ref().is_some_and(|it| !world.nodes().get(it).is_some_and(|it| it.is_here()));
+    let away =
+        node_role.spec.agent.as_ref().is_some_and(|it| !world.nodes().get(it).is_some_and(rebar_model::Node::is_here));
     let (kind, message) = if away {
         (FailureKind::AgentLost, "the node went away and did not come back before the deadline")
     } else if is_remote(world, node_role) {

@@ -36,7 +36,9 @@ fn circle(graph: &DiGraph<&NodeRoleId, ()>) -> Vec<String> {
     let looped = |place: &NodeIndex| graph.contains_edge(*place, *place);
     let mut components: Vec<Vec<NodeIndex>> =
         tarjan_scc(graph).into_iter().filter(|it| it.len() > 1 || it.iter().any(looped)).collect();
-    components.iter_mut().for_each(|it| it.sort_by_key(|place| graph[*place]));
+    for component in &mut components {
+        component.sort_by_key(|place| graph[*place]);
+    }
     let Some(component) = components.into_iter().min_by_key(|it| (it.len(), it.first().map(|place| graph[*place])))
     else {
         return Vec::new();

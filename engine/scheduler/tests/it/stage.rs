@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use rebar_model::{
     Actor, AttemptId, Change, Connection, DeploymentName, DeploymentSpec, Digest, EnrolToken, Facts, Failure,
-    FailureKind, Ident, Node, NodeMode, NodeName, NodeRoleId, ParameterScope, ProviderKind, Report, RoleDefinition,
-    RoleManifest, RoleName, Span, TokenHash, Workload, WorkloadManifest, World,
+    FailureKind, Ident, Node, NodeMode, NodeRoleId, ParameterScope, ProviderKind, Report, RoleDefinition, RoleManifest,
+    RoleName, Span, TokenHash, Workload, WorkloadManifest, World,
 };
 use rebar_scheduler::{Command, Effect, Input, Progress, Refusal, invariants, plan, step};
 use serde_json::{Value, json};
@@ -223,6 +223,7 @@ impl Stage {
         self.input(Input::Tick).unwrap();
     }
 
+    #[expect(clippy::unused_self, reason = "reads as a question to the stage")]
     pub fn id(&self, local: &str) -> NodeRoleId {
         name(&format!("demo/{local}"))
     }

@@ -1,5 +1,7 @@
 //! The product as its users meet it: real binaries, real protocols, on the loopback and in containers that the tests made.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 mod enrolment;
 mod faults;
 mod marks;
