@@ -1,6 +1,6 @@
 //! The agent: one small program on every machine. It dials out to the engine, runs what it is sent exactly once, and keeps what
 //! happened until the engine has it. This crate is the inside of the program `rebar-agent`; the rules of the conversation are in
-//! `rebar-link`, the contract with the authors of roles is in `CONTRACT.md`.
+//! `rebar-link`, the contract with the authors of roles is `docs/role-contract.md`.
 //!
 //! ```text
 //!   engine ◀── door (TLS, session, fetch) ── daemon ── link          one process, restarted at will

@@ -100,7 +100,7 @@ impl ApiError {
     fn kind(&self) -> Kind {
         match self {
             Self::NoToken => kind(StatusCode::UNAUTHORIZED, "RB4001", "no valid token")
-                .hint("rebar login, or set REBAR_TOKEN; an operator makes tokens with `rebar token add`"),
+                .hint("rebar login, or set REBAR_TOKEN; an operator makes tokens with `rebar token create`"),
             Self::Malformed(_) => kind(StatusCode::BAD_REQUEST, "RB4002", "malformed request"),
             Self::NoRoute(_) => kind(StatusCode::NOT_FOUND, "RB4003", "no such address")
                 .hint("GET /api/v1/openapi.json lists what there is"),

@@ -190,6 +190,23 @@ mod tests {
         look(&Cli::command(), "rebar");
     }
 
+    /// A name that stands for two things is found by clap only when the command is used.
+    #[test]
+    fn no_argument_hides_a_global_one() {
+        fn look(command: &clap::Command, globals: &[String]) {
+            for sub in command.get_subcommands() {
+                for argument in sub.get_arguments() {
+                    let id = argument.get_id().to_string();
+                    assert!(!globals.contains(&id), "`{id}` of {} is a global argument too", sub.get_name());
+                }
+                look(sub, globals);
+            }
+        }
+        let command = Cli::command();
+        let globals: Vec<String> = command.get_arguments().map(|it| it.get_id().to_string()).collect();
+        look(&command, &globals);
+    }
+
     #[test]
     fn a_bare_yes_wipes_nothing() {
         for line in ["rebar redeploy demo --yes", "rebar prove demo --yes", "rebar deployment destroy demo --yes"] {

@@ -2,7 +2,7 @@
 //! remembered lives in the database, not here.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -11,9 +11,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rebar_ports::Entropy;
 
-/// The engine's own directory.
-#[derive(Debug, Clone)]
-pub struct DataDir(PathBuf);
+/// The engine's own directory. One engine has it at a time; the lock goes with the process, however it ends.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
 
 impl DataDir {
     /// Opens the directory, made for its owner alone if it is not there.
@@ -23,12 +26,24 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .with_context(|| format!("data directory {} cannot be made", path.display()))?;
-        Ok(Self(path.to_owned()))
+        let lock = File::create(path.join("lock")).with_context(|| format!("{} cannot be locked", path.display()))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                bail!(
+                    "another engine uses {}: stop it, or give this one a directory of its own with --data",
+                    path.display()
+                )
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+            }
+        }
     }
 
     /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.path.join(name)
     }
 
     /// The key that secrets are sealed with, made at the first start. Without it the database's secrets stay closed for ever.
@@ -44,6 +59,11 @@ impl DataDir {
     /// The first operator's token, made at the first start.
     pub fn admin_token(&self, entropy: &dyn Entropy) -> Result<String> {
         Ok(self.secret("admin.token", || hex::encode(entropy.bytes()))?.trim().to_owned())
+    }
+
+    /// Who the engine of this directory is, among those on one database: the same after a restart.
+    pub fn holder(&self, entropy: &dyn Entropy) -> Result<String> {
+        Ok(self.secret("holder.id", || hex::encode(&entropy.bytes()[..16]))?.trim().to_owned())
     }
 
     /// Writes the CA certificate, for people to pin.

@@ -30,6 +30,7 @@ pub struct Output {
     quiet: bool,
 }
 
+#[expect(clippy::unused_self, reason = "where words go is known here only")]
 impl Output {
     /// Decides from flags and terminal.
     pub fn new(globals: &Globals) -> Self {
@@ -133,7 +134,7 @@ fn terminal_width() -> Option<usize> {
 }
 
 fn lines(names: &[String]) -> String {
-    names.iter().map(|it| format!("{it}\n")).collect()
+    names.iter().flat_map(|it| [it.as_str(), "\n"]).collect()
 }
 
 /// One JSON document.

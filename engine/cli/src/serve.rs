@@ -14,7 +14,7 @@ use ipnet::{IpNet, Ipv4Net};
 use rebar_gateway::{Gateway, GatewayConfig};
 use rebar_model::{Actor, ApiToken, ProviderKind, TokenHash};
 use rebar_orchestrator::{Engine, Handle, Listing, Ports, ServiceKind};
-use rebar_ports::{Authority, Clock, Entropy, Provider, Service};
+use rebar_ports::{Authority, Clock, Provider, Service, Store};
 use rebar_providers::{DockerConfig, DockerProvider, JoinProvider};
 use rebar_scheduler::Command;
 use rebar_services::{AuthorityConfig, Dns, DnsConfig, EngineAuthority, Ipam, LbConfig, LoadBalancer, Pki, PkiConfig};
@@ -81,10 +81,23 @@ pub struct Args {
     /// The agent that is put into nodes of the docker provider [default: rebar-agent beside this program]
     #[arg(long, env = "REBAR_AGENT_BINARY", value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
+    /// How the log on standard error is written; REBAR_LOG says how much, as in `info,rebar_gateway=debug`
+    #[arg(long, env = "REBAR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// A line an event, for people.
+    Text,
+    /// A JSON object an event.
+    Json,
 }
 
 /// Serves until a signal asks it to end.
 pub async fn run(args: Args) -> Result<()> {
+    trace(args.log_format);
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signal(stop.clone()));
     let served = serve(args, stop.clone()).await;
@@ -116,6 +129,9 @@ async fn serve(args: Args, stop: CancellationToken) -> Result<()> {
         (ProviderKind::Docker, docker as Arc<dyn Provider>),
         (ProviderKind::Join, Arc::new(JoinProvider)),
     ]);
+    let holder = data.holder(entropy.as_ref())?;
+    // The directory is locked, so an engine that led under this name is dead: its lease need not run out first.
+    store.resign(&holder).await?;
     let ports = Ports {
         store: store.clone(),
         logs: store.clone(),
@@ -128,7 +144,7 @@ async fn serve(args: Args, stop: CancellationToken) -> Result<()> {
         providers,
         advertise: advertise(&args, agents.local_addr()?),
         ca_fingerprint: authority.ca_fingerprint().to_owned(),
-        holder: holder(entropy.as_ref()),
+        holder,
     };
     let engine = Engine::start(ports, stop.clone()).await?;
     let handle = engine.handle();
@@ -152,6 +168,18 @@ async fn serve(args: Args, stop: CancellationToken) -> Result<()> {
     store.close().await;
     gateway.context("the agents' door")?;
     api.context("the operators' door")
+}
+
+/// Writes the log to standard error. A subscriber that is there already, as in a test, stays.
+fn trace(format: LogFormat) {
+    // The DNS library warns about every name that it has nothing for.
+    let filter = tracing_subscriber::EnvFilter::try_from_env("REBAR_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,hickory_server=error,hickory_net=error"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
 }
 
 /// One door that closes closes the house.
@@ -196,11 +224,6 @@ fn sans(args: &Args, bound: IpAddr) -> Vec<String> {
     sans.push("localhost".to_owned());
     sans.push(if bound.is_unspecified() { "127.0.0.1".to_owned() } else { bound.to_string() });
     sans
-}
-
-/// Who this engine is, among those on one database: never twice the same, so that a restarted one takes the lease anew.
-fn holder(entropy: &dyn Entropy) -> String {
-    format!("{}-{}", std::process::id(), hex::encode(&entropy.bytes()[..8]))
 }
 
 /// Makes the first operator's token known, if it is not.

@@ -75,10 +75,10 @@ pub enum DoorError {
     #[error("this token is not known to this engine")]
     UnknownToken,
     /// The token was used.
-    #[error("this token was used already; make a new one with `rebar node add`")]
+    #[error("this token was used already; make a new one with `rebar node token NODE`")]
     UsedToken,
     /// The token is too old.
-    #[error("this token has expired; make a new one with `rebar node add`")]
+    #[error("this token has expired; make a new one with `rebar node token NODE`")]
     ExpiredToken,
     /// The node is not known, or was removed.
     #[error("node `{0}` is not known to this engine")]

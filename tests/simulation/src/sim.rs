@@ -409,11 +409,6 @@ impl Sim {
         let applied = self.world.apply_record(&record);
         assert!(applied.is_ok(), "{applied:?}");
         self.committed.push(record);
-        // Nobody is here yet, whatever the last engine thought.
-        let thought: Vec<_> = self.world.nodes().values().filter(|it| it.is_here()).map(|it| it.name.clone()).collect();
-        for node in thought {
-            self.input(Input::AgentLost { node });
-        }
         self.input(Input::TookOver);
     }
 

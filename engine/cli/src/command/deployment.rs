@@ -106,6 +106,9 @@ pub struct CreateArgs {
     /// A profile whose parameters it takes
     #[arg(long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<ProfileName>,
+    /// A named shape of the workload: takes its parameter values, and refuses groups of another size
+    #[arg(short, long, value_name = "TOPOLOGY")]
+    pub topology: Option<String>,
 }
 
 /// What to destroy.
@@ -175,7 +178,7 @@ pub struct OutputsArgs {
     pub name: DeploymentName,
     /// One output, printed as it is
     #[arg(value_name = "OUTPUT")]
-    pub output: Option<Ident>,
+    pub wanted: Option<Ident>,
     /// Show secrets; the engine writes down who asked
     #[arg(long)]
     pub reveal: bool,
@@ -258,12 +261,18 @@ fn show(app: &App, view: &DeploymentView) -> Result<Exit, Failure> {
 async fn create(app: &App, args: CreateArgs) -> Result<Exit, Failure> {
     let client = app.client().await?;
     let workload = client.workload(&args.workload).await?;
+    let groups = groups::resolve(client, &args.groups).await?;
+    let mut parameters = match &args.topology {
+        Some(name) => groups::shaped(&workload.workload, name, &groups)?,
+        None => BTreeMap::new(),
+    };
+    parameters.extend(set::typed(&workload.workload, &args.values.plain, &args.values.secret)?);
     let request = CreateDeployment {
         name: args.name.clone(),
         workload: workload.summary.digest.to_string(),
-        groups: groups::resolve(client, &args.groups).await?,
+        groups,
         profiles: args.profiles,
-        parameters: set::typed(&workload.workload, &args.values.plain, &args.values.secret)?,
+        parameters,
     };
     show(app, &client.create_deployment(&request).await?)
 }
@@ -381,7 +390,7 @@ async fn set_all(
 
 async fn outputs(app: &App, args: OutputsArgs) -> Result<Exit, Failure> {
     let outputs = app.client().await?.outputs(&args.name, OutputsQuery { reveal: args.reveal }).await?;
-    let Some(wanted) = args.output else {
+    let Some(wanted) = args.wanted else {
         app.output.list(&outputs, |it| it.name.to_string(), |look| screen::deployment::outputs(&outputs, look))?;
         return Ok(Exit::Done);
     };

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use rebar_model::{GroupName, NodeName};
+use rebar_model::{GroupName, Ident, NodeName, Workload};
+use serde_json::Value;
 
 use crate::{
     client::Client,
     failure::{Failure, Trouble},
-    screen::words::natural,
+    screen::words::{count, natural},
 };
 
 /// A group and its nodes as they are written.
@@ -95,6 +96,31 @@ async fn labelled(client: &Client, labels: &str) -> Result<Vec<NodeName>, Failur
     }
     names.sort_by(|left, right| natural(left.as_str(), right.as_str()));
     Ok(names)
+}
+
+/// The parameter values of a named shape, if the groups have its sizes.
+pub fn shaped(
+    workload: &Workload,
+    name: &str,
+    groups: &BTreeMap<GroupName, Vec<NodeName>>,
+) -> Result<BTreeMap<Ident, Value>, Failure> {
+    let Some(topology) = workload.spec.topologies.get(name) else {
+        let known: Vec<&str> = workload.spec.topologies.keys().map(String::as_str).collect();
+        let failure = Failure::new(Trouble::Argument, format!("{} has no topology `{name}`", workload.reference()));
+        return Err(if known.is_empty() { failure } else { failure.fix(format!("it has {}", known.join(", "))) });
+    };
+    for (group, wanted) in &topology.groups {
+        let have = groups.get(group).map_or(0, Vec::len);
+        if u32::try_from(have) != Ok(*wanted) {
+            let message = format!(
+                "topology `{name}` has {} in group `{group}`, and {have} are given",
+                count(*wanted as usize, "node")
+            );
+            return Err(Failure::new(Trouble::Argument, message)
+                .fix(format!("say --group {group}=NODE,…, or leave --topology out")));
+        }
+    }
+    Ok(topology.inputs.clone())
 }
 
 #[cfg(test)]

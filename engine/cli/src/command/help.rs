@@ -10,7 +10,6 @@ use crate::{
     screen::{Look, MEANINGS, Table, Tone, tone},
 };
 
-#[expect(clippy::doc_markdown, reason = "the pages are written for people")]
 mod pages {
     //! The pages of `docs/errors`, embedded when building.
     include!(concat!(env!("OUT_DIR"), "/pages.rs"));

@@ -40,13 +40,12 @@ pub struct Args {
 /// Prints a log.
 pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     let client = app.client().await?;
-    let id = match args.address.strip_prefix("a-").and_then(|it| it.parse().ok()) {
-        Some(number) => AttemptId(number),
-        None => {
-            let mut of = node_role(client, &args.address).await?;
-            of.attempt = args.attempt.or(of.attempt);
-            find(app, client, &of, args.follow).await?.id
-        }
+    let id = if let Some(number) = args.address.strip_prefix("a-").and_then(|it| it.parse().ok()) {
+        AttemptId(number)
+    } else {
+        let mut of = node_role(client, &args.address).await?;
+        of.attempt = args.attempt.or(of.attempt);
+        find(app, client, &of, args.follow).await?.id
     };
     let mut offset = 0;
     loop {

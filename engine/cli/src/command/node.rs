@@ -1,6 +1,9 @@
 //! `rebar node`: machines under care.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, stream};
 use rebar_api::types::{
@@ -287,7 +290,8 @@ fn drawn(added: &[AddedNodeView], look: &screen::Look) -> String {
     let mut text = if nodes.is_empty() { String::new() } else { screen::node::list(&nodes, clock::now(), look) };
     for it in added {
         if let Some(instruction) = &it.instruction {
-            text.push_str(&format!("\non {}, as root, once:\n  {instruction}\n", it.node.node.name));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "\non {}, as root, once:\n  {instruction}", it.node.node.name);
         }
     }
     text

@@ -51,7 +51,8 @@ async fn all(app: &App) -> Result<Exit, Failure> {
         |it| it.name.to_string(),
         |look| {
             let mut text = screen::deployment::list(&deployments, now, look);
-            text.push_str(&format!("\n{}", screen::words::count(nodes.len(), "node")));
+            text.push('\n');
+            text.push_str(&screen::words::count(nodes.len(), "node"));
             if !away.is_empty() {
                 let line = format!(", away: {}", screen::words::ranges(away.iter().copied()));
                 text.push_str(&look.paint(screen::Tone::Person, &line));

@@ -195,8 +195,8 @@ fn init(app: &App, name: &WorkloadName, dir: Option<PathBuf>) -> Result<Exit, Fa
         &made,
         || made.iter().map(|it| (*it).clone()).collect(),
         |_| {
-            let paths: String = made.iter().map(|it| format!("  {}\n", dir.join(it).display())).collect();
-            format!("{paths}\n")
+            let paths: Vec<String> = made.iter().map(|it| format!("  {}", dir.join(it).display())).collect();
+            paths.join("\n") + "\n\n"
         },
     )?;
     app.output.say(&format!("next  rebar workload lint {0}    then  rebar workload import {0}", dir.display()));

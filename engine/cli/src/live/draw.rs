@@ -80,7 +80,7 @@ impl Draw {
         news: Option<&str>,
     ) -> Result<(), Failure> {
         match &mut self.how {
-            How::Bars { .. } => self.frame(&Frame { status, seconds, silent: None, news }),
+            How::Bars { .. } => self.frame(&Frame { status, seconds, age: 0, silent: None, news }),
             How::Plain { said, greeted } => {
                 let first = !std::mem::replace(greeted, true);
                 if !first && said.elapsed() < HEARTBEAT {
@@ -100,11 +100,10 @@ impl Draw {
         Ok(())
     }
 
-    /// Moves the clock.
-    pub fn beat(&mut self, seconds: i64, status: &DeploymentStatus, silent: Option<Duration>, news: Option<&str>) {
-        let silent = silent.map(|it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX));
+    /// Moves the clocks.
+    pub fn beat(&mut self, frame: &Frame<'_>) {
         if matches!(self.how, How::Bars { .. }) {
-            self.frame(&Frame { status, seconds, silent, news });
+            self.frame(frame);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     live::{draw::Draw, wake::Wake},
-    screen::{summary, summary::Summary},
+    screen::{bars::Frame, summary, summary::Summary},
 };
 
 /// How often things are looked at when no event comes.
@@ -151,6 +151,7 @@ struct Session {
     tracker: Tracker,
     status: Option<DeploymentStatus>,
     started_at: Option<Timestamp>,
+    looked_at: Option<Instant>,
     silent_since: Option<Instant>,
     wiped_after: Option<Duration>,
     news: Option<String>,
@@ -163,6 +164,7 @@ impl Session {
             tracker: Tracker::default(),
             status: None,
             started_at: None,
+            looked_at: None,
             silent_since: None,
             wiped_after: None,
             news: None,
@@ -180,6 +182,7 @@ impl Session {
         if self.silent_since.take().is_some() {
             draw.note(self.seconds(), "the engine is back");
         }
+        self.looked_at = Some(Instant::now());
         self.started_at.get_or_insert(status.at);
         let wiping = |it: &DeploymentStatus| it.mode == Mode::Rebuilding;
         if self.status.as_ref().is_some_and(wiping) && !wiping(&status) {
@@ -225,9 +228,10 @@ impl Session {
                 }
                 () = tokio::time::sleep(BEAT) => {}
             }
-            let silent = self.silent_since.map(|it| it.elapsed());
+            let silent = self.silent_since.map(|it| whole(it.elapsed()));
             if let Some(status) = &self.status {
-                draw.beat(self.seconds(), status, silent, self.news.as_deref());
+                let age = self.looked_at.map_or(0, |it| whole(it.elapsed()));
+                draw.beat(&Frame { status, seconds: self.seconds(), age, silent, news: self.news.as_deref() });
             }
             if silent.is_some() {
                 return;
@@ -236,8 +240,12 @@ impl Session {
     }
 
     fn seconds(&self) -> i64 {
-        i64::try_from(self.start.elapsed().as_secs()).unwrap_or(i64::MAX)
+        whole(self.start.elapsed())
     }
+}
+
+fn whole(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Says how following ended, in the five lines; the exit code for it.
@@ -267,7 +275,7 @@ pub async fn conclude(app: &App, client: &Client, name: &DeploymentName, ended: 
 }
 
 fn seconds(ended: &Ended) -> i64 {
-    i64::try_from(ended.took.as_secs()).unwrap_or(i64::MAX)
+    whole(ended.took)
 }
 
 /// What a person is told who goes away.
@@ -293,7 +301,7 @@ async fn person(client: &Client, name: &DeploymentName) -> String {
         Ok(view) => match view.causes.first() {
             Some(cause) => {
                 let place = cause.node_roles.first().map(|it| format!("{}: ", it.local())).unwrap_or_default();
-                format!("{place}{}", cause.text)
+                format!("{place}{}", crate::screen::explain::text(cause))
             }
             None => view.headline,
         },

@@ -1,6 +1,6 @@
 //! What happened between two looks at a deployment. Pure: the records of the API are all that it knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rebar_api::types::{DeploymentStatus, NodeRoleView};
@@ -53,7 +53,7 @@ struct Seen {
 pub struct Tracker {
     mode: Option<Mode>,
     seen: BTreeMap<NodeRoleId, Seen>,
-    open: BTreeMap<NodeRoleId, ()>,
+    open: BTreeSet<NodeRoleId>,
     done: usize,
 }
 
@@ -99,8 +99,8 @@ impl Tracker {
             Mode::Rebuilding | Mode::Destroying => row.standing == Standing::Removed,
         };
         if !done {
-            self.open.insert(row.id.clone(), ());
-        } else if self.open.remove(&row.id).is_some() {
+            self.open.insert(row.id.clone());
+        } else if self.open.remove(&row.id) {
             self.done += 1;
         }
     }
@@ -141,12 +141,12 @@ impl Tracker {
 
     /// Node-roles that were there and are not any more.
     fn gone(&mut self, status: &DeploymentStatus) -> Vec<Happening> {
-        let here: std::collections::BTreeSet<&NodeRoleId> = status.node_roles.iter().map(|it| &it.id).collect();
+        let here: BTreeSet<&NodeRoleId> = status.node_roles.iter().map(|it| &it.id).collect();
         let gone: Vec<NodeRoleId> = self.seen.keys().filter(|it| !here.contains(it)).cloned().collect();
         let mut happenings = Vec::new();
         for id in gone {
             let Some(seen) = self.seen.remove(&id) else { continue };
-            if self.open.remove(&id).is_some() {
+            if self.open.remove(&id) {
                 self.done += 1;
             }
             if seen.standing == Standing::Removed {

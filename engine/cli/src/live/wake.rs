@@ -27,22 +27,19 @@ impl Wake {
     /// Resolves at the next event, with its line for people. Cancel safe: an event that is lost is made up for by the next look.
     pub async fn next(&mut self) -> Option<String> {
         loop {
-            match &mut self.stream {
-                Some(stream) => match stream.next().await {
-                    Ok(Some(event)) => return Some(event.summary),
-                    Ok(None) | Err(_) => {
-                        self.stream = None;
-                        tokio::time::sleep(AGAIN).await;
-                    }
-                },
-                None => {
-                    let since = Some("now".to_owned());
-                    let query = EventsQuery { since, deployment: Some(self.name.clone()), limit: None };
-                    match self.client.event_stream(&query).await {
-                        Ok(stream) => self.stream = Some(stream),
-                        Err(_) => tokio::time::sleep(AGAIN).await,
-                    }
-                }
+            if let Some(stream) = &mut self.stream
+                && let Ok(Some(event)) = stream.next().await
+            {
+                return Some(event.summary);
+            }
+            if self.stream.take().is_some() {
+                tokio::time::sleep(AGAIN).await;
+            }
+            let since = Some("now".to_owned());
+            let query = EventsQuery { since, deployment: Some(self.name.clone()), limit: None };
+            match self.client.event_stream(&query).await {
+                Ok(stream) => self.stream = Some(stream),
+                Err(_) => tokio::time::sleep(AGAIN).await,
             }
         }
     }

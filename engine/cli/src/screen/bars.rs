@@ -20,6 +20,8 @@ pub struct Frame<'a> {
     pub status: &'a DeploymentStatus,
     /// How long this is being followed, in seconds.
     pub seconds: i64,
+    /// How long ago things stood so, in seconds: what runs has run so much longer.
+    pub age: i64,
     /// How long the engine has not answered, in seconds.
     pub silent: Option<i64>,
     /// The last news, where there is some.
@@ -51,7 +53,7 @@ pub fn render(frame: &Frame<'_>, look: &Look) -> Vec<String> {
     lines.push(look.paint(Tone::Quiet, &titles));
     lines.extend(rows.iter().map(|it| row(it, width, status.mode, look)));
     lines.push(String::new());
-    lines.extend(running(status, look));
+    lines.extend(running(status, frame.age, look));
     lines.extend(broken(status, look));
     lines.extend(frame.news.map(|it| look.paint(Tone::Quiet, &format!(" news      {it}"))));
     if let Some(seconds) = frame.silent {
@@ -122,7 +124,7 @@ fn row(row: &Row<'_>, width: usize, mode: Mode, look: &Look) -> String {
 
 /// A bar: what is done full, what runs light.
 fn bar(done: usize, run: usize, total: usize, look: &Look) -> String {
-    let cells = |number: usize| if total == 0 { 0 } else { number * BAR / total };
+    let cells = |number: usize| (number * BAR).checked_div(total).unwrap_or(0);
     let full = cells(done);
     let light = cells(done + run).saturating_sub(full).max(usize::from(run > 0 && full < BAR));
     let rest = BAR.saturating_sub(full + light);
@@ -133,7 +135,7 @@ fn bar(done: usize, run: usize, total: usize, look: &Look) -> String {
 }
 
 /// What runs: address, phase, time, and what the role says about itself.
-fn running(status: &DeploymentStatus, look: &Look) -> Vec<String> {
+fn running(status: &DeploymentStatus, age: i64, look: &Look) -> Vec<String> {
     let all: Vec<&NodeRoleView> =
         status.node_roles.iter().filter(|it| matches!(it.standing, Standing::Running | Standing::Undoing)).collect();
     let width = all.iter().take(MAX_ROWS).map(|it| it.address.len()).max().unwrap_or(0);
@@ -149,7 +151,7 @@ fn running(status: &DeploymentStatus, look: &Look) -> Vec<String> {
                 (None, _) => String::new(),
             };
             let time =
-                it.since.map(|since| words::clock(status.at.duration_since(since).as_secs())).unwrap_or_default();
+                it.since.map(|since| words::clock(status.at.duration_since(since).as_secs() + age)).unwrap_or_default();
             let says = it.progress.as_ref().map(said).unwrap_or_default();
             format!(
                 "{label}{}  {} {time:>5}{says}",

@@ -20,8 +20,14 @@ pub fn list(deployments: &[DeploymentSummary], now: Timestamp, look: &Look) -> S
     }
     let mut table = Table::new(look, &head);
     for it in deployments {
-        let failed = it.counts.get(&Standing::Failed).copied().unwrap_or(0) > 0;
-        let (standing, word) = status::overall(it.mode, it.active, it.settled, it.needs_person, failed);
+        let (standing, word) = status::overall(status::Overall {
+            mode: it.mode,
+            applied: it.revision.0 > 0,
+            active: it.active,
+            settled: it.settled,
+            person: it.needs_person,
+            failed: it.counts.get(&Standing::Failed).copied().unwrap_or(0) > 0,
+        });
         let held = it.paused.as_ref().map(|reason| format!(" (held: {reason})")).unwrap_or_default();
         let word = if look.ascii { word.to_owned() } else { format!("{} {word}", look.glyph(standing)) };
         let mut row: Vec<Text> = vec![

@@ -15,7 +15,8 @@ const MAX_LOG: usize = 10;
 pub fn render(view: &ExplainView, now: Timestamp, look: &Look) -> String {
     let mut out = String::new();
     let standing = view.standing.map(|it| format!("  {}", look.standing(it))).unwrap_or_default();
-    let _ = writeln!(out, "{}{standing}  {}", look.paint(Tone::Strong, &view.subject), view.headline);
+    let headline = without(&view.headline, &view.subject);
+    let _ = writeln!(out, "{}{standing}  {headline}", look.paint(Tone::Strong, &view.subject));
     for cause in &view.causes {
         out.push('\n');
         out.push_str(&self::cause(cause, now, look));
@@ -46,7 +47,7 @@ fn cause(cause: &Cause, now: Timestamp, look: &Look) -> String {
         look.paint(Tone::Quiet, &since)
     );
     let bar = look.pick("│", "|");
-    let _ = writeln!(out, "{bar}  {}", cause.text);
+    let _ = writeln!(out, "{bar}  {}", text(cause));
     let most = if look.is_wide() { usize::MAX } else { MAX_LOG };
     for line in &cause.log[cause.log.len().saturating_sub(most)..] {
         let _ = writeln!(out, "{bar}    {}", look.paint(Tone::Quiet, line));
@@ -57,6 +58,16 @@ fn cause(cause: &Cause, now: Timestamp, look: &Look) -> String {
         let _ = writeln!(out, "{corner} holds back {}: {held}", cause.holds_back_count);
     }
     out
+}
+
+/// What happened, without the address that stands above it.
+pub fn text(cause: &Cause) -> &str {
+    cause.node_roles.first().map_or(&cause.text, |it| without(&cause.text, &it.local()))
+}
+
+/// A line without the subject that it begins with.
+fn without<'a>(line: &'a str, subject: &str) -> &'a str {
+    line.strip_prefix(subject).and_then(|it| it.strip_prefix(": ")).unwrap_or(line)
 }
 
 /// Addresses in their deployment; how many more there are.

@@ -117,13 +117,13 @@ fn reasons(part: &Part<'_>, look: &Look) -> Vec<String> {
     let mut lines: Vec<String> = reasons
         .into_iter()
         .take(most)
-        .map(|(text, steps)| match steps.len() == part.steps.len() {
-            true => text,
-            false => {
+        .map(|(text, steps)| {
+            if steps.len() == part.steps.len() {
+                return text;
+            }
                 let nodes =
                     words::ranges(steps.iter().filter_map(|it| it.node.as_ref()).map(rebar_model::NodeName::as_str));
                 format!("{text}  ({nodes})")
-            }
         })
         .collect();
     if more > 0 && !look.is_wide() {

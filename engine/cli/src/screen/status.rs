@@ -46,15 +46,41 @@ pub fn headline(status: &DeploymentStatus, look: &Look) -> String {
 
 /// The word for a deployment.
 pub fn state(status: &DeploymentStatus, look: &Look) -> String {
-    let failed = status.counts.get(&Standing::Failed).copied().unwrap_or(0) > 0;
-    let (standing, word) = overall(status.mode, status.active, status.settled, status.needs_person, failed);
+    let (standing, word) = overall(Overall {
+        mode: status.mode,
+        applied: status.revision.0 > 0,
+        active: status.active,
+        settled: status.settled,
+        person: status.needs_person,
+        failed: status.counts.get(&Standing::Failed).copied().unwrap_or(0) > 0,
+    });
     let text = if look.ascii { word.to_owned() } else { format!("{} {word}", look.glyph(standing)) };
     look.paint(tone(standing), &text)
 }
 
+/// What a deployment's word is made of.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "these are independent facts, as the API tells them")]
+pub struct Overall {
+    /// What the engine is doing with it.
+    pub mode: Mode,
+    /// A plan was accepted.
+    pub applied: bool,
+    /// Everything is active.
+    pub active: bool,
+    /// Nothing runs, and nothing will by itself.
+    pub settled: bool,
+    /// A person has to act.
+    pub person: bool,
+    /// Something failed.
+    pub failed: bool,
+}
+
 /// The standing whose sign and colour a deployment has, and its word.
-pub fn overall(mode: Mode, active: bool, settled: bool, person: bool, failed: bool) -> (Standing, &'static str) {
+pub fn overall(standing: Overall) -> (Standing, &'static str) {
+    let Overall { mode, applied, active, settled, person, failed } = standing;
     match mode {
+        _ if !applied => (Standing::Proposed, "not applied"),
         Mode::Rebuilding if !settled => (Standing::Undoing, "rebuilding"),
         Mode::Destroying if !settled => (Standing::Undoing, "destroying"),
         _ if active => (Standing::Active, "active"),

@@ -101,8 +101,13 @@ fn runner(role: &RoleDefinition) -> String {
 
 /// Paints what the linter drew: the level, the marks and the help.
 pub fn diagnostic(text: &str, look: &Look) -> String {
+    let text = if look.ascii {
+        text.replace("┌─", "-->").replace('│', "|").replace('→', "->")
+    } else {
+        text.to_owned()
+    };
     if !look.colour {
-        return text.to_owned();
+        return text;
     }
     text.lines().map(|line| paint(line, look) + "\n").collect()
 }
@@ -116,14 +121,15 @@ fn paint(line: &str, look: &Look) -> String {
         return painted;
     }
     let rest = line.trim_start();
-    if rest.starts_with("= docs:") || rest.starts_with("┌─") {
+    if rest.starts_with("= docs:") || rest.starts_with("┌─") || rest.starts_with("-->") {
         return look.paint(Tone::Quiet, line);
     }
-    match line.split_once('│') {
+    let bar = look.pick("│", "|");
+    match line.split_once(bar) {
         Some((left, right)) if right.trim_start().starts_with('^') => {
-            format!("{}{}", look.paint(Tone::Quiet, &format!("{left}│")), look.paint(Tone::Bad, right))
+            format!("{}{}", look.paint(Tone::Quiet, &format!("{left}{bar}")), look.paint(Tone::Bad, right))
         }
-        Some((left, right)) => format!("{}{right}", look.paint(Tone::Quiet, &format!("{left}│"))),
+        Some((left, right)) => format!("{}{right}", look.paint(Tone::Quiet, &format!("{left}{bar}"))),
         None => line.to_owned(),
     }
 }

@@ -88,8 +88,8 @@ fn wire(world: &World, step: &PlanStep, decision: &mut Decision) -> Result<(), R
         return Ok(());
     };
     match step.action {
-        Action::Retire => leave(world, known, Intent::Absent, decision),
-        Action::Forget => leave(world, known, Intent::Forgotten, decision),
+        Action::Retire => leave(world, known, Intent::Absent, decision)?,
+        Action::Forget => leave(world, known, Intent::Forgotten, decision)?,
         Action::Create | Action::Change => {
             let status = stir(known)?;
             if status != known.status {

@@ -142,7 +142,7 @@ fn remove_node(world: &World, name: &NodeName, removal: NodeRemoval) -> Result<D
         }
         decision.change(Change::DeploymentPut { deployment: Box::new(changed) });
         for (id, node_role) in world.node_roles_of(&deployment.name).filter(|(id, _)| on_it(id)) {
-            leave(world, node_role, Intent::Forgotten, &mut decision);
+            leave(world, node_role, Intent::Forgotten, &mut decision)?;
             decision.look(id);
         }
     }

@@ -1,8 +1,8 @@
 //! The life of a deployment: rebuild and destroy, and what follows when everything of it is gone.
 
-use rebar_model::{Change, Deployment, DeploymentName, Intent, Mode, NodeRole, NodeRoleStatus, State, World};
+use rebar_model::{Change, Deployment, DeploymentName, Intent, Mode, NodeRole, NodeRoleStatus, State, Trigger, World};
 
-use super::{move_to, report::cancel};
+use super::{move_to, moved, report::cancel};
 use crate::{Decision, Input, Refusal};
 
 /// A deployment that has to be there.
@@ -30,7 +30,7 @@ pub(super) fn wipe(world: &World, name: &DeploymentName, mode: Mode) -> Result<D
     let deployment = Deployment { mode, paused: None, ..deployment.clone() };
     decision.change(Change::DeploymentPut { deployment: Box::new(deployment) });
     for (_, node_role) in world.node_roles_of(name) {
-        leave(world, node_role, Intent::Absent, &mut decision);
+        leave(world, node_role, Intent::Absent, &mut decision)?;
     }
     for (id, _) in world.node_roles_of(name) {
         decision.look(id);
@@ -40,17 +40,25 @@ pub(super) fn wipe(world: &World, name: &DeploymentName, mode: Mode) -> Result<D
 }
 
 /// Wants a node-role away: what runs for its presence is cancelled, an undo under way goes on, one that failed is tried again.
-pub(super) fn leave(world: &World, node_role: &NodeRole, intent: Intent, decision: &mut Decision) {
+pub(super) fn leave(
+    world: &World,
+    node_role: &NodeRole,
+    intent: Intent,
+    decision: &mut Decision,
+) -> Result<(), Refusal> {
     let status = &node_role.status;
-    let mut changed = NodeRoleStatus { intent, tries: 0, not_before: None, ..status.clone() };
-    match status.state {
-        State::Running { .. } => cancel(world, node_role, decision),
-        State::Failed { .. } => changed.state = State::Waiting,
-        _ => {}
+    let mut changed = match status.state {
+        State::Failed { .. } => moved(status, [Trigger::Retried])?,
+        _ => status.clone(),
+    };
+    (changed.intent, changed.tries, changed.not_before) = (intent, 0, None);
+    if matches!(status.state, State::Running { .. }) {
+        cancel(world, node_role, decision);
     }
     if changed != *status {
         decision.change(move_to(&node_role.spec.id, changed));
     }
+    Ok(())
 }
 
 /// When everything of a deployment that is being wiped is gone: builds it again, or forgets it.
@@ -69,7 +77,9 @@ pub(super) fn settle(world: &World, name: &DeploymentName) -> Result<Decision, R
                 Deployment { mode: Mode::Converging, rebuilds: deployment.rebuilds + 1, ..deployment.clone() };
             decision.change(Change::DeploymentPut { deployment: Box::new(rebuilt) });
             for (id, node_role) in world.node_roles_of(name) {
-                let status = NodeRoleStatus { attempts: node_role.status.attempts, ..NodeRoleStatus::new() };
+                let revived = moved(&node_role.status, [Trigger::Revived])?;
+                let status =
+                    NodeRoleStatus { state: revived.state, attempts: revived.attempts, ..NodeRoleStatus::new() };
                 decision.change(move_to(id, status));
                 decision.look(id);
             }

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use rebar_model::{
-    AttemptKind, Change, Failure, FailureKind, Freshness, Intent, Mode, NodeRole, NodeRoleId, Outcome, Report,
-    Resource, Runner, State, Trigger, World,
+    AttemptKind, Change, Failure, FailureKind, Intent, Mode, NodeRole, NodeRoleId, Outcome, Report, Resource, Runner,
+    State, Trigger, World,
 };
 
 use super::{find, move_to, moved};
@@ -71,7 +71,7 @@ pub(super) fn look_leaving(world: &World, id: &NodeRoleId, decision: &mut Decisi
 }
 
 /// Marks what is downstream of node-roles that are being run again: whether it matters there is not known yet.
-pub(super) fn suspect(world: &World, roots: &[NodeRoleId]) -> Decision {
+pub(super) fn suspect(world: &World, roots: &[NodeRoleId]) -> Result<Decision, Refusal> {
     let mut decision = Decision::default();
     let (mut seen, mut queue) = (BTreeSet::new(), VecDeque::from_iter(roots));
     while let Some(id) = queue.pop_front() {
@@ -82,13 +82,11 @@ pub(super) fn suspect(world: &World, roots: &[NodeRoleId]) -> Decision {
             }
             queue.push_back(dependant);
             if node_role.status.state.is_fresh() {
-                let mut status = node_role.status.clone();
-                status.state = State::Active { freshness: Freshness::Suspect };
-                decision.change(move_to(dependant, status));
+                decision.change(move_to(dependant, moved(&node_role.status, [Trigger::Suspected])?));
             }
         }
     }
-    decision
+    Ok(decision)
 }
 
 fn start(

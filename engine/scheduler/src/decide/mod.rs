@@ -27,9 +27,9 @@ pub fn decide(world: &World, input: Input, now: Timestamp) -> Result<Decision, R
             report::ended(world, node.as_ref(), attempt, report, phase, now)
         }
         Input::Tick => tick::due(world, now),
-        Input::TookOver => Ok(tick::took_over(world)),
+        Input::TookOver => Ok(tick::took_over(world, now)),
         Input::Look { id } => look::look(world, &id, now),
-        Input::Suspect { roots } => Ok(look::suspect(world, &roots)),
+        Input::Suspect { roots } => look::suspect(world, &roots),
         Input::Settle { deployment } => lifecycle::settle(world, &deployment),
     }
 }

@@ -1,7 +1,7 @@
 //! What is due when time passed, and what a new engine looks at first.
 
 use jiff::Timestamp;
-use rebar_model::{Failure, FailureKind, Report, State, World};
+use rebar_model::{Change, Connection, Failure, FailureKind, Node, Report, State, World};
 
 use super::{
     move_to,
@@ -36,8 +36,7 @@ pub(super) fn due(world: &World, now: Timestamp) -> Result<Decision, Refusal> {
 }
 
 fn overdue(world: &World, node_role: &rebar_model::NodeRole) -> Failure {
-    let away =
-        node_role.spec.agent.as_ref().is_some_and(|it| !world.nodes().get(it).is_some_and(rebar_model::Node::is_here));
+    let away = node_role.spec.agent.as_ref().is_some_and(|it| !world.nodes().get(it).is_some_and(Node::is_here));
     let (kind, message) = if away {
         (FailureKind::AgentLost, "the node went away and did not come back before the deadline")
     } else if is_remote(world, node_role) {
@@ -48,9 +47,14 @@ fn overdue(world: &World, node_role: &rebar_model::NodeRole) -> Failure {
     Failure { kind, phase: None, exit_code: None, message: message.to_owned(), retry_after: None }
 }
 
-/// A new engine looks at everything that could move, and has the services look at what is desired.
-pub(super) fn took_over(world: &World) -> Decision {
+/// A new engine looks at everything that could move, and has the services look at what is desired. No agent is here yet, whatever
+/// the engine before it thought.
+pub(super) fn took_over(world: &World, now: Timestamp) -> Decision {
     let mut decision = Decision::default();
+    for node in world.nodes().values().filter(|it| it.is_here()) {
+        let node = Node { connection: Connection::Away { since: now }, ..node.clone() };
+        decision.change(Change::NodePut { node: Box::new(node) });
+    }
     for (id, node_role) in world.node_roles() {
         if node_role.status.state.attempt().is_none() && !node_role.status.state.is_fresh() {
             decision.look(id);

@@ -13,6 +13,10 @@ if [ -s "$state/packages" ]; then
     DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 purge -y -qq $(cat "$state/packages") || exit 75
 fi
 
+# Namespaces of the engine's networks stay mounted after it has stopped.
+awk '$5 ~ "^/(var/)?run/docker/" { print $5 }' /proc/self/mountinfo | sort -r |
+    while read -r place; do umount "$place" || umount --lazy "$place"; done
+
 # The directory may be a mount point, so it is emptied and stays.
 [ ! -d /var/lib/docker ] || find /var/lib/docker -mindepth 1 -delete
 rm -rf /var/lib/containerd /run/docker /etc/docker/key.json
