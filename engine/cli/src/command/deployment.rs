@@ -203,22 +203,22 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
         Verb::Pause(args) => {
             let request = PauseRequest { reason: args.reason };
             app.client().await?.pause(&args.name, &request).await?;
-            said(app, format!("{0} is held; what runs goes on    rebar deployment resume {0}", args.name))
+            Ok(said(app, &format!("{0} is held; what runs goes on    rebar deployment resume {0}", args.name)))
         }
         Verb::Resume { name } => {
             app.client().await?.resume(&name).await?;
-            said(app, format!("{name} goes on    rebar watch {name}"))
+            Ok(said(app, &format!("{name} goes on    rebar watch {name}")))
         }
         Verb::Cancel(args) => {
             let request = PauseRequest { reason: args.reason };
             app.client().await?.cancel(&args.name, &request).await?;
-            said(
+            Ok(said(
                 app,
-                format!(
+                &format!(
                     "what runs in {0} is being ended, and nothing new starts    rebar deployment resume {0}",
                     args.name
                 ),
-            )
+            ))
         }
         Verb::AddNode(args) => members(app, &args, &add).await,
         Verb::RemoveNode(args) => members(app, &args, &take_out).await,
@@ -237,9 +237,9 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
     }
 }
 
-fn said(app: &App, text: String) -> Result<Exit, Failure> {
-    app.output.say(&text);
-    Ok(Exit::Done)
+fn said(app: &App, text: &str) -> Exit {
+    app.output.say(text);
+    Exit::Done
 }
 
 async fn list(app: &App) -> Result<Exit, Failure> {
@@ -292,7 +292,7 @@ async fn destroy(app: &App, args: DestroyArgs) -> Result<Exit, Failure> {
     }
     match apply::follow(app, client, args.name.clone()).await {
         // Where there was nothing to undo it is gone before it can be looked at.
-        Err(failure) if failure.exit == Exit::NotFound => said(app, format!("{} is gone", args.name)),
+        Err(failure) if failure.exit == Exit::NotFound => Ok(said(app, &format!("{} is gone", args.name))),
         other => other,
     }
 }
@@ -371,7 +371,7 @@ async fn upgrade(app: &App, args: UpgradeArgs) -> Result<Exit, Failure> {
     }
     set_all(client, &args.name, values, &workload.workload).await?;
     show(app, &view)?;
-    said(app, format!("next  rebar plan {0}    then  rebar apply {0}", args.name))
+    Ok(said(app, &format!("next  rebar plan {0}    then  rebar apply {0}", args.name)))
 }
 
 async fn set_all(

@@ -121,9 +121,9 @@ fn reasons(part: &Part<'_>, look: &Look) -> Vec<String> {
             if steps.len() == part.steps.len() {
                 return text;
             }
-                let nodes =
-                    words::ranges(steps.iter().filter_map(|it| it.node.as_ref()).map(rebar_model::NodeName::as_str));
-                format!("{text}  ({nodes})")
+            let nodes =
+                words::ranges(steps.iter().filter_map(|it| it.node.as_ref()).map(rebar_model::NodeName::as_str));
+            format!("{text}  ({nodes})")
         })
         .collect();
     if more > 0 && !look.is_wide() {

@@ -1,1 +1,355 @@
-//! Pictures of screens.
+//! Pictures of screens: what people see at 80 and 120 columns, with Unicode and without. A change of a screen shows up as a change
+//! of its picture in `snapshots/`.
+
+use jiff::Timestamp;
+use rebar_api::types::{
+    DeploymentStatus, DeploymentSummary, EventView, ExplainView, NodeView, OutputView, PlanView, Problem, ServiceName,
+    ValueOrigin,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{
+    Detail, Look, bars, deployment, event, explain, failure, node, origin, plan, proof, service, status, summary,
+};
+use crate::failure::Failure;
+
+const DIGEST: &str = "3fa94b1c77d0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f607182930";
+
+fn now() -> Timestamp {
+    "2026-11-21T12:07:41Z".parse().unwrap()
+}
+
+fn record<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+/// A picture at both widths and with both sets of signs.
+fn picture(name: &str, draw: impl Fn(&Look) -> String) {
+    for width in [80, 120] {
+        for ascii in [false, true] {
+            let look = Look { ascii, ..Look::plain(width) };
+            let suffix = if ascii { "ascii" } else { "plain" };
+            let text = draw(&look);
+            assert!(!ascii || text.is_ascii(), "{name} is not ASCII:\n{text}");
+            insta::assert_snapshot!(format!("{name}_{width}_{suffix}"), text);
+        }
+    }
+}
+
+fn row(address: &str, standing: &str, extra: Value) -> Value {
+    let (role, target) = address.split_once('@').unwrap();
+    let node = (target != "prod").then_some(target);
+    let id = node.map_or_else(|| format!("prod/{role}"), |it| format!("prod/{role}@{it}"));
+    let mut row = json!({
+        "id": id, "address": address, "role": role, "node": node, "group": null, "ordinal": 0, "depth": 1,
+        "milestone": role == "kubelet", "standing": standing, "who": "rebar", "reasons": [], "why": null,
+        "since": "2026-11-21T12:07:00Z", "attempts": 1, "attempt": 7, "deadline": null, "progress": null
+    });
+    row.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    row
+}
+
+fn status_of(rows: Vec<Value>, extra: Value) -> DeploymentStatus {
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    for row in &rows {
+        *counts.entry(row["standing"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let mut status = json!({
+        "name": "prod", "workload": {"reference": "kubernetes@1.4.0", "digest": DIGEST}, "revision": 4,
+        "mode": "converging", "paused": null, "rebuilds": 0, "counts": counts, "active": false, "settled": false,
+        "needs_person": false, "node_roles": rows, "seq": 99, "at": "2026-11-21T12:07:41Z"
+    });
+    status.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    record(status)
+}
+
+/// Work under way, with a failure and what it holds back.
+fn under_way() -> DeploymentStatus {
+    let mut rows: Vec<Value> =
+        (1..=3).map(|it| row(&format!("etcd-member@prod-c-{it}"), "active", json!({}))).collect();
+    rows.extend((1..=9).map(|it| row(&format!("kubelet@prod-w-{it}"), "active", json!({}))));
+    rows.push(row(
+        "kubelet@prod-w-10",
+        "running",
+        json!({"progress": {"phase": "apply", "percent": 40, "text": "pulling"}}),
+    ));
+    rows.push(row("kubelet@prod-w-11", "running", json!({})));
+    let why = "attempt 3 failed: verify, exit code 1, node not Ready";
+    rows.push(row("kubelet@prod-w-12", "failed", json!({"why": why, "who": "you", "attempts": 3})));
+    rows.push(row("kubelet@prod-w-13", "queued", json!({"since": null, "attempts": 0, "why": "lock apt is held"})));
+    rows.push(row(
+        "smoke@prod",
+        "blocked",
+        json!({"since": null, "attempts": 0, "why": "kubelet@prod-w-12 has failed"}),
+    ));
+    status_of(rows, json!({"needs_person": true}))
+}
+
+fn all_active() -> DeploymentStatus {
+    let rows = (1..=3).map(|it| row(&format!("kubelet@prod-w-{it}"), "active", json!({}))).collect();
+    status_of(rows, json!({"active": true, "settled": true}))
+}
+
+fn step(role: &str, node: Option<&str>, action: &str, differences: Value) -> Value {
+    let target = node.unwrap_or("prod");
+    let id = node.map_or_else(|| format!("prod/{role}"), |it| format!("prod/{role}@{it}"));
+    json!({
+        "id": id, "address": format!("{role}@{target}"), "role": role, "node": node, "group": null, "ordinal": 0, "depth": 0,
+        "action": action, "destructive": role == "os-install", "why": ["something upstream runs"],
+        "differences": differences, "requires": []
+    })
+}
+
+fn plan_of(steps: Vec<Value>, destructive: &[&str]) -> PlanView {
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    for step in &steps {
+        *counts.entry(step["action"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let changes = counts.keys().any(|it| it != "keep" && it != "maybe");
+    record(json!({
+        "id": DIGEST, "deployment": "prod", "base": 3,
+        "workload": {"reference": "kubernetes@1.4.0", "digest": DIGEST},
+        "spec": {"workload": DIGEST, "groups": {}, "profiles": []}, "leaders": {}, "counts": counts,
+        "changes": changes, "destructive": destructive, "steps": steps
+    }))
+}
+
+#[test]
+fn a_plan_says_what_and_why() {
+    let version = json!([
+        {"what": "input k8s_version", "before": "v1.33.6", "after": "v1.34.2", "origin": "deployment/prod"}
+    ]);
+    let secret = json!([
+        {"what": "input token", "before": {"secret": true, "fingerprint": "12ab"}, "after": {"$secret": "x"}, "origin": "known after ca.token"}
+    ]);
+    let mut steps = vec![step("cluster-ca", None, "create", json!([]))];
+    steps.extend((1..=12).map(|it| step("kubelet", Some(&format!("prod-w-{it}")), "change", version.clone())));
+    steps.push(step("control-plane", Some("prod-c-1"), "change", version));
+    steps.push(step("control-plane", Some("prod-c-2"), "change", secret));
+    steps.push(step("conformance-smoke", None, "maybe", json!([])));
+    steps.push(step("os-install", Some("prod-w-13"), "create", json!([])));
+    steps.push(step("node-dns", Some("prod-w-99"), "retire", json!([])));
+    steps.extend((1..=29).map(|it| step("base-os", Some(&format!("prod-w-{it}")), "keep", json!([]))));
+    let view = plan_of(steps, &["os-install"]);
+    picture("plan", |look| plan::render(&view, look));
+    insta::assert_snapshot!("plan_colour", plan::render(&view, &Look { colour: true, ..Look::plain(120) }));
+}
+
+#[test]
+fn a_plan_without_changes_says_so() {
+    let view = plan_of(vec![step("base-os", Some("n1"), "keep", json!([]))], &[]);
+    picture("plan_nothing", |look| plan::render(&view, look));
+}
+
+#[test]
+fn a_status_shows_what_is_not_active() {
+    let view = under_way();
+    picture("status", |look| status::render(&view, look));
+    insta::assert_snapshot!("status_wide", status::render(&view, &Look { detail: Detail::Wide, ..Look::plain(120) }));
+    picture("status_active", |look| status::render(&all_active(), look));
+}
+
+#[test]
+fn the_live_view_keeps_failures_on_the_screen() {
+    let view = under_way();
+    picture("bars", |look| {
+        let frame =
+            bars::Frame { status: &view, seconds: 461, age: 3, silent: None, news: Some("kubelet@prod-w-9 is active") };
+        bars::render(&frame, look).join("\n")
+    });
+    let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: Some(12), news: None };
+    insta::assert_snapshot!("bars_silent", bars::render(&frame, &Look::plain(80)).join("\n"));
+}
+
+#[test]
+fn many_roles_share_a_row() {
+    let rows = (0..30).map(|it| row(&format!("role-{it}@n1"), if it < 5 { "active" } else { "waiting" }, json!({})));
+    let view = status_of(rows.chain([row("kubelet@n1", "waiting", json!({}))]).collect(), json!({}));
+    let lines =
+        bars::render(&bars::Frame { status: &view, seconds: 0, age: 0, silent: None, news: None }, &Look::plain(80));
+    assert!(lines[3].trim_start().starts_with("kubelet"), "milestones come first: {}", lines[3]);
+    assert!(lines.iter().any(|it| it.contains("16 other roles")), "{}", lines.join("\n"));
+}
+
+#[test]
+fn a_summary_has_five_lines() {
+    let done = all_active();
+    let slowest = Some(("kubelet@prod-w-2".to_owned(), 72));
+    picture("summary_active", |look| {
+        let it = summary::Summary {
+            status: Some(&done),
+            name: "prod",
+            seconds: 112,
+            slowest: slowest.clone(),
+            person: None,
+        };
+        let text = summary::render(&it, look);
+        assert_eq!(text.lines().count(), 5);
+        text
+    });
+    let failed = under_way();
+    picture("summary_failed", |look| {
+        let person = Some("kubelet@prod-w-12: node not Ready".to_owned());
+        summary::render(
+            &summary::Summary { status: Some(&failed), name: "prod", seconds: 461, slowest: None, person },
+            look,
+        )
+    });
+    let gone = summary::Summary { status: None, name: "prod", seconds: 3, slowest: None, person: None };
+    insta::assert_snapshot!("summary_gone", summary::render(&gone, &Look::plain(80)));
+}
+
+#[test]
+fn an_explanation_names_cause_and_cure() {
+    let view: ExplainView = record(json!({
+        "subject": "prod", "headline": "prod: 12 of 17 active, 1 failed, 1 blocked", "standing": null, "who": "you", "more": 2,
+        "causes": [{
+            "kind": "failed", "text": "kubelet@prod-w-12: attempt 3 failed: verify, exit code 1", "standing": "failed",
+            "who": "you", "node_roles": ["prod/kubelet@prod-w-12"], "count": 1,
+            "holds_back": ["prod/smoke"], "holds_back_count": 1, "since": "2026-11-21T11:53:41Z", "attempt": 7,
+            "log": ["12:07:03 kubelet: failed to run Kubelet", "cgroup driver: \"cgroupfs\""],
+            "next": ["rebar logs kubelet@prod-w-12", "rebar retry kubelet@prod-w-12"]
+        }, {
+            "kind": "node-away", "text": "the agent of prod-w-14 is away", "standing": "blocked", "who": "you",
+            "node_roles": (1..=9).map(|it| format!("prod/role-{it}@prod-w-14")).collect::<Vec<_>>(), "count": 12,
+            "holds_back": [], "holds_back_count": 0, "since": null, "attempt": null, "log": [],
+            "next": ["rebar node show prod-w-14"]
+        }]
+    }));
+    picture("explain", |look| explain::render(&view, now(), look));
+}
+
+#[test]
+fn an_origin_shows_every_hop() {
+    let view: ValueOrigin = record(json!({
+        "id": "prod/docker-engine@n1", "input": "apt_mirror", "value": "http://mirror.old", "origin": "profile rack-b7",
+        "layers": [
+            {"level": "workload default docker@2.0.0", "value": "https://download.docker.com", "by": null, "at": null, "wins": false},
+            {"level": "profile rack-b7", "value": "http://mirror.old", "by": "cron", "at": "2025-11-02T08:00:00Z", "wins": true},
+            {"level": "node n1", "value": null, "by": null, "at": null, "wins": false}
+        ],
+        "producers": [{
+            "id": "prod/ca@n1", "output": "pem", "value": {"secret": true, "fingerprint": "a956fa12"}, "attempt": 3,
+            "inputs": [{"id": "prod/ca@n1", "input": "name", "value": "prod", "origin": "deployment prod", "layers": [], "producers": []}]
+        }]
+    }));
+    picture("origin", |look| origin::render(&view, look));
+}
+
+#[test]
+fn errors_of_the_engine_and_of_the_client_look_the_same() {
+    let problem = Problem {
+        status: 422,
+        code: "RB2004".to_owned(),
+        detail: "the plan has 25 mistakes".to_owned(),
+        errors: (1..=25)
+            .map(|it| rebar_api::types::ProblemItem {
+                code: "RB3003".to_owned(),
+                message: format!("group `worker` names node `n{it}`, which is not there"),
+                severity: "error".to_owned(),
+                file: (it == 1).then(|| "workload.yaml".to_owned()),
+                line: (it == 1).then_some(14),
+                ..Default::default()
+            })
+            .collect(),
+        hint: Some("rebar node ls".to_owned()),
+        ..Problem::default()
+    };
+    let refused = Failure::from(problem);
+    picture("error_items", |look| failure::render(&refused, look));
+    let away =
+        Failure::new(crate::failure::Trouble::Unreachable, "https://x:8092 cannot be reached").fix("is it running?");
+    picture("error_client", |look| failure::render(&away, look));
+}
+
+#[test]
+fn lists_look_like_this() {
+    let nodes: Vec<NodeView> = record(json!([
+        {
+            "node": {
+                "name": "n1", "provider": "docker", "machine": "rebar-n1", "labels": {"rack": "b2", "gpu": ""}, "profiles": ["metal"],
+                "mode": {"state": "maintenance", "reason": "new disk"}, "facts": null,
+                "connection": {"state": "here", "since": "2026-11-21T10:00:00Z"}, "added_at": "2026-11-20T10:00:00Z"
+            },
+            "standing": "maintenance", "address": "172.30.0.2", "deployments": ["prod"], "running": 1
+        },
+        {
+            "node": {
+                "name": "n2", "provider": "join", "machine": null, "labels": {}, "profiles": [], "mode": {"state": "ready"},
+                "facts": null, "connection": {"state": "never"}, "added_at": "2026-11-21T12:00:00Z"
+            },
+            "standing": "expected", "address": null, "deployments": [], "running": 0
+        }
+    ]));
+    picture("nodes", |look| node::list(&nodes, now(), look));
+    picture("node", |look| node::show(&nodes[0], now(), look));
+    let deployments: Vec<DeploymentSummary> = record(json!([{
+        "name": "prod", "workload": {"reference": "kubernetes@1.4.0", "digest": DIGEST}, "revision": 4, "mode": "converging",
+        "paused": "lunch", "counts": {"active": 12, "held": 3}, "active": false, "settled": true, "needs_person": true,
+        "rebuilds": 2, "created_at": "2026-11-19T12:00:00Z"
+    }]));
+    picture("deployments", |look| deployment::list(&deployments, now(), look));
+    let outputs: Vec<OutputView> = record(json!([
+        {"name": "api_url", "value": "https://api.prod:6443", "secret": false, "description": null, "origin": "output url of role api"},
+        {"name": "ca", "value": "-----BEGIN-----\nAAAA\n-----END-----\n", "secret": false, "description": null, "origin": "output pem of role ca"},
+        {"name": "kubeconfig", "value": {"secret": true, "fingerprint": "12ab"}, "secret": true, "description": null, "origin": "x"},
+        {"name": "later", "value": null, "secret": false, "description": null, "origin": "y"}
+    ]));
+    picture("outputs", |look| deployment::outputs(&outputs, look));
+    let happened: EventView = record(json!({
+        "seq": 31, "at": "2026-11-21T12:07:41Z", "by": "engine", "kind": "node-role-moved", "deployment": "prod",
+        "subject": "prod/kubelet@n1", "summary": "prod/kubelet@n1 is running", "change": {}
+    }));
+    picture("event", |look| event::line(&happened, look));
+}
+
+#[test]
+fn services_show_what_they_have() {
+    let dns = json!({"listen": ["172.30.0.1:53"], "zones": [{"name": "rebar.test", "serial": 1, "records": [
+        {"name": "n1.rebar.test", "record": "A", "ttl": 30, "values": ["172.30.0.2"], "owners": ["prod/node-dns@n1"]}]}]});
+    picture("service_dns", |look| service::render(ServiceName::Dns, &dns, look));
+    let ipam = json!({"pools": [{"pool": "10.0.0.0/30", "used": 2, "free": 0, "claims": [
+        {"address": "10.0.0.1", "owner": "prod/vip"}, {"address": "10.0.0.2", "owner": "lab/vip"}]}]});
+    picture("service_ipam", |look| service::render(ServiceName::Ipam, &ipam, look));
+    let lb = json!({"vips": [{"owner": "prod/vip", "endpoint": "10.0.0.1:80", "open": 2, "total": 9, "refused": 0, "backends": [
+        {"owner": "prod/backend@n1", "endpoint": "172.30.0.2:8080", "health": "up", "error": null, "open": 2, "total": 9}]}]});
+    picture("service_lb", |look| service::render(ServiceName::Lb, &lb, look));
+    let pki = json!({"authorities": [{"owner": "prod/ca", "common_name": "prod", "fingerprint": "x", "not_after": "2036-11-21T12:00:00Z", "revoked": 0}],
+        "certificates": [{"owner": "prod/cert@n1", "authority": "prod/ca", "common_name": "n1", "serial": "1", "not_after": "2027-02-21T12:00:00Z"}]});
+    picture("service_pki", |look| service::render(ServiceName::Pki, &pki, look));
+    assert_eq!(service::names(ServiceName::Ipam, &ipam), ["10.0.0.1", "10.0.0.2"]);
+    picture("service_none", |look| service::render(ServiceName::Dns, &Value::Null, look));
+}
+
+#[test]
+fn a_proof_is_a_certificate() {
+    let cycle = |number: u32, failure: Option<&str>| proof::Cycle {
+        number,
+        started_at: now(),
+        wipe_seconds: 9.04,
+        rebuild_seconds: 71.6,
+        seconds: 80.64,
+        ok: failure.is_none(),
+        differing: Vec::new(),
+        failure: failure.map(str::to_owned),
+    };
+    let of = |cycles: Vec<proof::Cycle>, ok: bool| proof::Proof {
+        certificate: "pf-871b1fa5".to_owned(),
+        ok,
+        deployment: "prod".parse().unwrap(),
+        workload: "kubernetes@1.4.0".to_owned(),
+        digest: DIGEST.to_owned(),
+        revision: rebar_model::RevisionNo(3),
+        nodes: 3,
+        node_roles: 43,
+        engine: "0.1.0".to_owned(),
+        asked: 2,
+        cycles,
+        unstable: vec!["member_id".to_owned()],
+        started_at: now(),
+        ended_at: now(),
+    };
+    picture("proof", |look| proof::render(&of(vec![cycle(1, None), cycle(2, None)], true), look));
+    picture("proof_failed", |look| proof::render(&of(vec![cycle(1, Some("not active: 1 failed"))], false), look));
+}

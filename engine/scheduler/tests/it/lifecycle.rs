@@ -116,7 +116,10 @@ fn what_runs_is_cancelled_before_it_is_undone() {
 fn a_new_engine_goes_on_where_the_old_one_was() {
     let mut stage = Stage::new(&["n1"], cluster());
     stage.apply();
-    let before = stage.world.clone();
+    stage.news();
+    let running = stage.handed[0];
     stage.input(Input::TookOver).unwrap();
-    assert!(before == stage.world, "nothing was waiting for it");
+    assert!(!stage.world.nodes()[&name("n1")].is_here(), "nobody has come to the new engine yet");
+    stage.input(Input::AgentConnected { node: name("n1"), held: vec![running] }).unwrap();
+    assert_eq!((stage.news().len(), stage.word("server@n1")), (0, "running"));
 }
