@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh Debian 12 machine with cargo and node: `make demo` and `make test`.
 
-.PHONY: demo demo-clean test lint build setup-docker setup-tests bench help
+.PHONY: demo demo-clean test lint build setup-docker setup-tests help
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -21,10 +21,6 @@ lint: ## Formatting, lints, licences and duplicate crates
 
 build:
 	cargo build --quiet --workspace --bins
-
-bench: ## Figures side by side with a peer, one JSON line each
-	cargo build --quiet --release --workspace --bins
-	target/release/rebar-bench
 
 setup-docker:
 	tests/setup/docker.sh

@@ -44,9 +44,15 @@ pub struct Args {
     /// The network of the nodes; its upper half is for the load balancer
     #[arg(long, default_value = "172.30.77.0/24", value_name = "CIDR")]
     pub subnet: Ipv4Net,
+    /// The name of that network, and part of the names of the nodes' containers
+    #[arg(long, default_value = "rebar-demo", value_name = "NAME")]
+    pub network: String,
     /// The port of the engine's API on the loopback
     #[arg(long, default_value_t = 18092, value_name = "PORT")]
     pub port: u16,
+    /// The port that agents come in at
+    #[arg(long, default_value_t = 18091, value_name = "PORT")]
+    pub agents_port: u16,
 }
 
 /// How long a new node may take to report.

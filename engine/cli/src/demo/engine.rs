@@ -17,10 +17,6 @@ use rustix::process::{Pid, Signal};
 use super::Args;
 use crate::client::{Client, Trust};
 
-/// The network of the demo's nodes, and part of their containers' names.
-const NETWORK: &str = "rebar-demo";
-/// The port that agents come in at.
-const AGENTS_PORT: u16 = 18091;
 /// How long the engine may take to answer; the first start makes the node image.
 const START_PATIENCE: Duration = Duration::from_secs(600);
 /// How long it may take to end.
@@ -87,7 +83,7 @@ fn running(pid_file: &Path) -> Option<Pid> {
 
 fn provider(args: &Args) -> Result<DockerProvider> {
     let config = DockerConfig {
-        network: NETWORK.to_owned(),
+        network: args.network.clone(),
         subnet: args.subnet,
         ip_range: lower_half(args.subnet)?,
         gateway: gateway(args.subnet)?,
@@ -121,11 +117,11 @@ impl DemoEngine {
         let gateway = gateway(args.subnet)?;
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .args(["serve", "--docker-prepare", "--docker-network", NETWORK, "--lb-interface", "lo"])
+            .args(["serve", "--docker-prepare", "--docker-network", &args.network, "--lb-interface", "lo"])
             .arg("--data")
             .arg(&data)
             .args(["--listen-api", &format!("127.0.0.1:{}", args.port)])
-            .args(["--listen-agents", &format!("0.0.0.0:{AGENTS_PORT}")])
+            .args(["--listen-agents", &format!("0.0.0.0:{}", args.agents_port)])
             .args(["--docker-subnet", &args.subnet.to_string()])
             .args(["--docker-range", &lower_half(args.subnet)?.to_string()])
             .args(["--dns-listen", &format!("{gateway}:53"), "--dns-zone", super::DOMAIN])

@@ -118,9 +118,11 @@ impl Draw {
     /// Takes the frame off the screen.
     pub fn clear(&mut self) {
         if let How::Bars { screen, lines } = &mut self.how {
-            lines.drain(..).for_each(|it| it.finish_and_clear());
             // A screen that cannot be cleared is left as it is.
             let _ = screen.clear();
+            // What ends now must not be drawn once more.
+            screen.set_draw_target(ProgressDrawTarget::hidden());
+            lines.clear();
         }
     }
 
@@ -134,8 +136,7 @@ impl Draw {
             }
         }
         while lines.len() < text.len() {
-            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-            lines.push(screen.add(ProgressBar::new_spinner().with_style(style)));
+            lines.push(screen.add(ProgressBar::new_spinner().with_style(line_style(self.output.talk_look.width))));
         }
         for (line, text) in lines.iter().zip(text) {
             // An empty message takes no line; a space does.
@@ -153,6 +154,14 @@ impl Draw {
             Ok(())
         }
     }
+}
+
+/// A line cut to the terminal. A few columns stay free: what is typed there must not begin a line of its own, or the frame could
+/// not be taken off the screen any more.
+fn line_style(width: usize) -> ProgressStyle {
+    const FREE: usize = 4;
+    let template = format!("{{msg:{}!}}", width.saturating_sub(FREE).clamp(20, 400));
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 /// The time since the start.
@@ -218,4 +227,29 @@ fn heartbeat(seconds: i64, status: &DeploymentStatus, counts: Counts, look: &Loo
         oldest.unwrap_or_default()
     );
     look.paint(Tone::Quiet, &text) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_brings_its_log() {
+        let happening = Happening {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            address: "kubelet@n1".to_owned(),
+            standing: Standing::Failed,
+            phase: Some(rebar_model::Phase::Verify),
+            seconds: Some(180),
+            why: Some("exit code 1".to_owned()),
+            attempt: Some(rebar_model::AttemptId(7)),
+            done: 21,
+            total: 54,
+        };
+        let log = ["node not Ready".to_owned()];
+        assert_eq!(
+            line(432, &happening, &log, &Look::plain(80)),
+            "07:12 [21/54] FAIL    kubelet@n1 verify  3m00s  exit code 1\n      | node not Ready\n      | (all of it: rebar logs a-7)\n"
+        );
+    }
 }

@@ -175,3 +175,73 @@ fn failed_in(row: &NodeRoleView) -> Option<Phase> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn look(mode: &str, rows: &[(&str, &str, u64)]) -> DeploymentStatus {
+        let rows: Vec<Value> = rows
+            .iter()
+            .map(|(node, standing, attempt)| {
+                json!({
+                    "id": format!("demo/web@{node}"), "address": format!("web@{node}"), "role": "web", "node": node,
+                    "group": null, "ordinal": 0, "depth": 0, "milestone": false, "standing": standing, "who": "rebar",
+                    "reasons": [], "why": null, "since": "2026-11-21T12:00:00Z", "attempts": 1, "attempt": attempt,
+                    "deadline": null, "progress": null
+                })
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "name": "demo", "workload": {"reference": "w@1.0.0", "digest": "0".repeat(64)}, "revision": 1, "mode": mode,
+            "paused": null, "rebuilds": 0, "counts": {}, "active": false, "settled": false, "needs_person": false,
+            "node_roles": rows, "seq": 1, "at": "2026-11-21T12:00:05Z"
+        }))
+        .unwrap()
+    }
+
+    fn told(tracker: &mut Tracker, status: &DeploymentStatus) -> Vec<String> {
+        let line = |it: &Happening| {
+            let word = crate::screen::word(it.standing);
+            format!("{} {word} {}/{} {:?}", it.address, it.done, it.total, it.seconds)
+        };
+        tracker.take(status).iter().map(line).collect()
+    }
+
+    #[test]
+    fn what_is_finished_is_told_once() {
+        let mut tracker = Tracker::default();
+        assert!(
+            told(&mut tracker, &look("converging", &[("a", "active", 1), ("b", "waiting", 0), ("c", "waiting", 0)]))
+                .is_empty()
+        );
+        let second = look("converging", &[("a", "active", 1), ("b", "running", 2), ("c", "waiting", 0)]);
+        assert!(told(&mut tracker, &second).is_empty());
+        let third = look("converging", &[("a", "active", 1), ("b", "active", 2), ("c", "failed", 3)]);
+        assert_eq!(told(&mut tracker, &third), ["web@b active 1/2 Some(5)", "web@c failed 1/2 None"]);
+        assert!(told(&mut tracker, &third).is_empty());
+        let again = look("converging", &[("a", "active", 1), ("b", "active", 2), ("c", "failed", 4)]);
+        assert_eq!(told(&mut tracker, &again), ["web@c failed 1/2 None"], "another attempt is news");
+    }
+
+    #[test]
+    fn a_wipe_and_a_rebuild_are_counted_apart() {
+        let mut tracker = Tracker::default();
+        told(&mut tracker, &look("rebuilding", &[("a", "undoing", 1), ("b", "active", 2)]));
+        let wiped = told(&mut tracker, &look("rebuilding", &[("a", "removed", 1), ("b", "undoing", 2)]));
+        assert_eq!(wiped, ["web@a removed 1/2 Some(5)"]);
+        told(&mut tracker, &look("converging", &[("a", "running", 3), ("b", "waiting", 2)]));
+        let built = told(&mut tracker, &look("converging", &[("a", "active", 3), ("b", "waiting", 2)]));
+        assert_eq!(built, ["web@a active 1/2 Some(5)"]);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_told_too() {
+        let mut tracker = Tracker::default();
+        told(&mut tracker, &look("destroying", &[("a", "undoing", 1), ("b", "undoing", 2)]));
+        assert_eq!(told(&mut tracker, &look("destroying", &[("b", "undoing", 2)])), ["web@a removed 1/2 Some(5)"]);
+        assert_eq!(tracker.counts(), Counts { done: 1, total: 2 });
+    }
+}

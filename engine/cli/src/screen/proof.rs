@@ -96,9 +96,10 @@ pub fn render(proof: &Proof, look: &Look) -> String {
         let _ = writeln!(out, "{same}");
     }
     let (word, tone) = if proof.ok { ("certificate", Tone::Good) } else { ("not proven", Tone::Bad) };
+    let until = if proof.ok { "  valid until workload or nodes change" } else { "" };
     let _ = writeln!(
         out,
-        "{} {}  {}  {}  {good}/{}  {} on {}  valid until workload or nodes change",
+        "{} {}  {}  {}  {good}/{}  {} on {}{until}",
         look.paint(tone, word),
         proof.certificate,
         proof.deployment,

@@ -24,17 +24,22 @@ fn record<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
-/// A picture at both widths and with both sets of signs.
+/// A picture at both widths and with both sets of signs, in one file; what looks the same is there once.
 fn picture(name: &str, draw: impl Fn(&Look) -> String) {
-    for width in [80, 120] {
-        for ascii in [false, true] {
-            let look = Look { ascii, ..Look::plain(width) };
-            let suffix = if ascii { "ascii" } else { "plain" };
-            let text = draw(&look);
+    let mut parts: Vec<(String, String)> = Vec::new();
+    for ascii in [false, true] {
+        for width in [80, 120] {
+            let text = draw(&Look { ascii, ..Look::plain(width) });
             assert!(!ascii || text.is_ascii(), "{name} is not ASCII:\n{text}");
-            insta::assert_snapshot!(format!("{name}_{width}_{suffix}"), text);
+            let title = format!("{width}{}", if ascii { " ascii" } else { "" });
+            match parts.iter_mut().find(|(_, known)| *known == text) {
+                Some((titles, _)) => titles.extend([", ", &title]),
+                None => parts.push((title, text)),
+            }
         }
     }
+    let parts: Vec<String> = parts.into_iter().map(|(titles, text)| format!("== {titles}\n{text}")).collect();
+    insta::assert_snapshot!(name, parts.join("\n"));
 }
 
 fn row(address: &str, standing: &str, extra: Value) -> Value {

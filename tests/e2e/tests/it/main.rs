@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod docs;
 mod enrolment;
 mod faults;
 mod marks;
 mod roles;
 mod survival;
+mod swarm;
 mod workloads;
