@@ -17,6 +17,7 @@ mod output;
 mod screen;
 mod serve;
 mod system;
+mod terminal;
 
 use std::process::ExitCode;
 

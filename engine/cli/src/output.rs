@@ -9,6 +9,7 @@ use crate::{
     args::{Format, Globals, Progress, When},
     failure::Failure,
     screen::{Detail, Look},
+    terminal,
 };
 
 /// The width of a terminal that does not tell.
@@ -34,7 +35,7 @@ pub struct Output {
 impl Output {
     /// Decides from flags and terminal.
     pub fn new(globals: &Globals) -> Self {
-        let width = terminal_width().unwrap_or(DEFAULT_WIDTH);
+        let width = terminal::size().map_or(DEFAULT_WIDTH, |(columns, _)| columns);
         let detail = if globals.output == Format::Wide || globals.verbose > 0 { Detail::Wide } else { Detail::Short };
         let ascii = globals.ascii || !speaks_utf8();
         let look = |colour| Look { colour, ascii, width, detail };
@@ -124,13 +125,6 @@ impl Output {
     pub fn is_for_people(&self) -> bool {
         matches!(self.format, Format::Table | Format::Wide)
     }
-}
-
-/// The width of the terminal, if there is one.
-fn terminal_width() -> Option<usize> {
-    let mut on_stderr = comfy_table::Table::new();
-    on_stderr.use_stderr();
-    comfy_table::Table::new().width().or_else(|| on_stderr.width()).map(usize::from)
 }
 
 fn lines(names: &[String]) -> String {

@@ -160,7 +160,7 @@ async fn serve(args: Args, stop: CancellationToken) -> Result<()> {
         GatewayConfig { sans: args.sans.clone(), ..GatewayConfig::default() },
         stop.clone(),
     );
-    let config = rebar_api::Config { sans: sans(&args, bound.ip()), ..rebar_api::Config::default() };
+    let config = rebar_api::Config { sans: sans(&args, bound.ip()) };
     let api = rebar_api::serve(api, handle, authority, clock, config, stop.clone());
     let (gateway, api) = tokio::join!(ending(gateway, &stop), ending(api, &stop));
     engine.join().await;

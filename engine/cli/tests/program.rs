@@ -13,7 +13,7 @@ fn rebar(home: &Path, arguments: &[&str]) -> Output {
         .env("HOME", home)
         .current_dir(home)
         .output()
-        .unwrap()
+        .expect("the program can be started")
 }
 
 fn check(home: &Path, line: &str, code: i32, part: &str) {

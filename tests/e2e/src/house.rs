@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    net::{Ipv4Addr, SocketAddrV4, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -27,7 +27,8 @@ pub struct House {
     database: Option<String>,
     _server: Option<Server>,
     api: u16,
-    agents_port: u16,
+    /// Where agents find the engine.
+    door: SocketAddrV4,
     engine: Option<Child>,
 }
 
@@ -44,8 +45,17 @@ impl House {
         Self::on(Database::Sqlite)
     }
 
+    /// A house with a running engine that machines on another network reach at an address of this host.
+    pub fn for_machines(host: Ipv4Addr) -> Self {
+        Self::at(Database::Sqlite, host)
+    }
+
     /// A house with a running engine.
     pub fn on(database: Database) -> Self {
+        Self::at(database, Ipv4Addr::LOCALHOST)
+    }
+
+    fn at(database: Database, host: Ipv4Addr) -> Self {
         let dir = TempDir::with_prefix("rebar-e2e-").unwrap_or_else(|error| panic!("no directory: {error}"));
         let (database, server) = match database {
             Database::Sqlite => (None, None),
@@ -54,8 +64,14 @@ impl House {
                 (Some(url), Some(server))
             }
         };
-        let mut house =
-            Self { dir, database, _server: server, api: free_port(), agents_port: free_port(), engine: None };
+        let mut house = Self {
+            dir,
+            database,
+            _server: server,
+            api: free_port(Ipv4Addr::LOCALHOST),
+            door: SocketAddrV4::new(host, free_port(host)),
+            engine: None,
+        };
         house.start_engine();
         house
     }
@@ -75,7 +91,7 @@ impl House {
             .arg("--data")
             .arg(self.path("data"))
             .args(["--listen-api", &format!("127.0.0.1:{}", self.api)])
-            .args(["--listen-agents", &format!("127.0.0.1:{}", self.agents_port)])
+            .args(["--listen-agents", &self.door.to_string()])
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -132,10 +148,15 @@ impl House {
         Done::of(self.command().args(arguments))
     }
 
+    /// Adds a node that joins: the one command for its machine.
+    pub fn instruction(&self, name: &str) -> String {
+        let added = self.rebar(&["node", "add", name, "--provider", "join", "-o", "json"]).json();
+        find(&added, "instruction").unwrap_or_else(|| panic!("no instruction in {added}"))
+    }
+
     /// The enrolment of a node that joins: engine, token, fingerprint as its instruction names them.
     pub fn invite(&self, name: &str) -> Vec<String> {
-        let added = self.rebar(&["node", "add", name, "--provider", "join", "-o", "json"]).json();
-        let instruction = find(&added, "instruction").unwrap_or_else(|| panic!("no instruction in {added}"));
+        let instruction = self.instruction(name);
         let words: Vec<String> = instruction.split_whitespace().map(|it| it.trim_matches('\'').to_owned()).collect();
         let end = words.iter().position(|it| it == "&&").unwrap_or(words.len());
         words[1..end].to_vec()
@@ -225,8 +246,8 @@ impl Drop for AgentProcess {
 }
 
 /// A port that nobody listens on at this moment.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap_or_else(|error| panic!("no port: {error}"));
+fn free_port(host: Ipv4Addr) -> u16 {
+    let listener = TcpListener::bind((host, 0)).unwrap_or_else(|error| panic!("no port: {error}"));
     listener.local_addr().map_or(0, |it| it.port())
 }
 

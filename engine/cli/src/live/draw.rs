@@ -5,21 +5,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rebar_api::types::DeploymentStatus;
 use rebar_model::Standing;
 
-use super::tracker::{Counts, Happening};
+use super::{
+    canvas::Canvas,
+    tracker::{Counts, Happening},
+};
 use crate::{
     app::App,
     args::Progress,
     failure::Failure,
     output::Output,
     screen::{Look, Tone, bars, bars::Frame, status, tone, words},
+    terminal,
 };
 
 /// How long nothing may be said in a pipe.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// The height of a terminal that does not tell.
+const ROWS: usize = 24;
 
 /// Shows work as it goes on.
 pub struct Draw {
@@ -29,7 +34,7 @@ pub struct Draw {
 }
 
 enum How {
-    Bars { screen: MultiProgress, lines: Vec<ProgressBar> },
+    Bars { canvas: Canvas, above: String },
     Plain { said: Instant, greeted: bool },
     Records,
     Nothing,
@@ -39,10 +44,7 @@ impl Draw {
     /// As flags and terminal say.
     pub fn new(app: &App, as_data: bool) -> Self {
         let how = match app.output.progress {
-            Progress::Bar => {
-                let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-                How::Bars { screen, lines: Vec::new() }
-            }
+            Progress::Bar => How::Bars { canvas: Canvas::default(), above: String::new() },
             Progress::Plain | Progress::Auto => How::Plain { said: Instant::now(), greeted: false },
             Progress::Ndjson => How::Records,
             Progress::None if as_data => How::Plain { said: Instant::now(), greeted: false },
@@ -54,11 +56,10 @@ impl Draw {
     /// Shows something that happened.
     pub fn happening(&mut self, seconds: i64, happening: &Happening, log: &[String]) -> Result<(), Failure> {
         match &mut self.how {
-            How::Bars { screen, .. } => {
+            How::Bars { above, .. } => {
                 // Failures stay above the frame with their log; everything else is in it.
                 if happening.standing == Standing::Failed {
-                    let text = line(seconds, happening, log, &self.output.talk_look);
-                    screen.println(text.trim_end()).map_err(Failure::from)?;
+                    above.push_str(&line(seconds, happening, log, &self.output.talk_look));
                 }
                 Ok(())
             }
@@ -117,32 +118,19 @@ impl Draw {
 
     /// Takes the frame off the screen.
     pub fn clear(&mut self) {
-        if let How::Bars { screen, lines } = &mut self.how {
+        if let How::Bars { canvas, .. } = &mut self.how {
             // A screen that cannot be cleared is left as it is.
-            let _ = screen.clear();
-            // What ends now must not be drawn once more.
-            screen.set_draw_target(ProgressDrawTarget::hidden());
-            lines.clear();
+            let _ = canvas.clear();
         }
     }
 
     fn frame(&mut self, frame: &Frame<'_>) {
-        let How::Bars { screen, lines } = &mut self.how else { return };
-        let text = bars::render(frame, &self.output.talk_look);
-        while lines.len() > text.len() {
-            if let Some(line) = lines.pop() {
-                line.finish_and_clear();
-                screen.remove(&line);
-            }
-        }
-        while lines.len() < text.len() {
-            lines.push(screen.add(ProgressBar::new_spinner().with_style(line_style(self.output.talk_look.width))));
-        }
-        for (line, text) in lines.iter().zip(text) {
-            // An empty message takes no line; a space does.
-            line.set_message(if text.is_empty() { " ".to_owned() } else { text });
-            line.tick();
-        }
+        let How::Bars { canvas, above } = &mut self.how else { return };
+        let (columns, rows) = terminal::size().unwrap_or((self.output.talk_look.width, ROWS));
+        let look = Look { width: columns, ..self.output.talk_look };
+        let lines = bars::render(frame, &look, rows.saturating_sub(1));
+        // A frame that cannot be drawn is no reason to stop following.
+        let _ = canvas.draw(&std::mem::take(above), &lines, columns);
     }
 
     /// Prints a line, where this command's data goes.
@@ -154,14 +142,6 @@ impl Draw {
             Ok(())
         }
     }
-}
-
-/// A line cut to the terminal. A few columns stay free: what is typed there must not begin a line of its own, or the frame could
-/// not be taken off the screen any more.
-fn line_style(width: usize) -> ProgressStyle {
-    const FREE: usize = 4;
-    let template = format!("{{msg:{}!}}", width.saturating_sub(FREE).clamp(20, 400));
-    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 /// The time since the start.

@@ -1,6 +1,7 @@
 //! Following work: how things stand is asked again and again, events only say when. It ends when nothing runs any more; it goes
 //! on when the engine is restarted; Ctrl-C detaches.
 
+mod canvas;
 mod draw;
 mod tracker;
 mod wake;

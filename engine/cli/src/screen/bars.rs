@@ -35,11 +35,21 @@ struct Row<'a> {
     members: Vec<&'a NodeRoleView>,
 }
 
-/// Draws one moment, a string a line.
-pub fn render(frame: &Frame<'_>, look: &Look) -> Vec<String> {
+/// Draws one moment, a string a line, at most `height` of them.
+pub fn render(frame: &Frame<'_>, look: &Look, height: usize) -> Vec<String> {
     let status = frame.status;
-    let mut lines = vec![head(frame, look), String::new()];
-    let rows = rows(status);
+    let most = if height < 2 * MAX_ROLES { MAX_ROWS / 2 } else { MAX_ROWS };
+    let mut below = running(status, frame.age, most, look);
+    below.extend(broken(status, most, look));
+    below.extend(frame.news.map(|it| look.paint(Tone::Quiet, &format!(" news      {it}"))));
+    if let Some(seconds) = frame.silent {
+        let text = format!(" the engine has not answered for {}; trying again", words::duration(seconds));
+        below.push(look.paint(Tone::Person, &text));
+    }
+    below.push(look.paint(Tone::Quiet, " Ctrl-C detaches; the work goes on"));
+    // Head, titles and two empty lines.
+    let room = height.saturating_sub(below.len() + 4).clamp(1, MAX_ROLES);
+    let rows = rows(status, room);
     let width = rows.iter().map(|it| it.name.len()).max().unwrap_or(0).max("phase".len());
     let titles = format!(
         " {}  {}  {:>7} {:>4} {:>5} {:>5}",
@@ -50,17 +60,11 @@ pub fn render(frame: &Frame<'_>, look: &Look) -> Vec<String> {
         "wait",
         "fail"
     );
-    lines.push(look.paint(Tone::Quiet, &titles));
+    let mut lines = vec![head(frame, look), String::new(), look.paint(Tone::Quiet, &titles)];
     lines.extend(rows.iter().map(|it| row(it, width, status.mode, look)));
     lines.push(String::new());
-    lines.extend(running(status, frame.age, look));
-    lines.extend(broken(status, look));
-    lines.extend(frame.news.map(|it| look.paint(Tone::Quiet, &format!(" news      {it}"))));
-    if let Some(seconds) = frame.silent {
-        let text = format!(" the engine has not answered for {}; trying again", words::duration(seconds));
-        lines.push(look.paint(Tone::Person, &text));
-    }
-    lines.push(look.paint(Tone::Quiet, " Ctrl-C detaches; the work goes on"));
+    lines.extend(below);
+    lines.truncate(height);
     lines
 }
 
@@ -78,7 +82,7 @@ fn head(frame: &Frame<'_>, look: &Look) -> String {
 }
 
 /// The rows: milestones first, then the other roles in the order of the graph; too many of these share one row.
-fn rows(status: &DeploymentStatus) -> Vec<Row<'_>> {
+fn rows(status: &DeploymentStatus, most: usize) -> Vec<Row<'_>> {
     let (mut rows, mut others): (Vec<Row<'_>>, Vec<Row<'_>>) = status::by_role(status)
         .into_iter()
         .map(|(role, members)| Row {
@@ -87,8 +91,8 @@ fn rows(status: &DeploymentStatus) -> Vec<Row<'_>> {
             members,
         })
         .partition(|it| it.milestone);
-    if rows.len() + others.len() > MAX_ROLES {
-        let room = MAX_ROLES.saturating_sub(rows.len() + 1);
+    if rows.len() + others.len() > most {
+        let room = most.saturating_sub(rows.len() + 1);
         // What is not done is worth a row of its own before what is.
         others.sort_by_key(|it| it.members.iter().all(|it| it.standing == Standing::Active));
         let rest = others.split_off(room.min(others.len()));
@@ -135,13 +139,13 @@ fn bar(done: usize, run: usize, total: usize, look: &Look) -> String {
 }
 
 /// What runs: address, phase, time, and what the role says about itself.
-fn running(status: &DeploymentStatus, age: i64, look: &Look) -> Vec<String> {
+fn running(status: &DeploymentStatus, age: i64, most: usize, look: &Look) -> Vec<String> {
     let all: Vec<&NodeRoleView> =
         status.node_roles.iter().filter(|it| matches!(it.standing, Standing::Running | Standing::Undoing)).collect();
-    let width = all.iter().take(MAX_ROWS).map(|it| it.address.len()).max().unwrap_or(0);
+    let width = all.iter().take(most).map(|it| it.address.len()).max().unwrap_or(0);
     let mut lines: Vec<String> = all
         .iter()
-        .take(MAX_ROWS)
+        .take(most)
         .enumerate()
         .map(|(number, it)| {
             let label = look.paint(Tone::Quiet, if number == 0 { " running   " } else { "           " });
@@ -160,8 +164,8 @@ fn running(status: &DeploymentStatus, age: i64, look: &Look) -> Vec<String> {
             )
         })
         .collect();
-    if all.len() > MAX_ROWS {
-        lines.push(format!("           +{}", all.len() - MAX_ROWS));
+    if all.len() > most {
+        lines.push(format!("           +{}", all.len() - most));
     }
     lines
 }
@@ -177,19 +181,19 @@ fn said(progress: &rebar_api::types::ProgressView) -> String {
 }
 
 /// What failed or waits for a person; it stays on the screen.
-fn broken(status: &DeploymentStatus, look: &Look) -> Vec<String> {
+fn broken(status: &DeploymentStatus, most: usize, look: &Look) -> Vec<String> {
     let of = |wanted: Standing| status.node_roles.iter().filter(move |it| it.standing == wanted);
     let all: Vec<&NodeRoleView> = of(Standing::Failed).chain(of(Standing::Blocked)).collect();
     let mut lines: Vec<String> = all
         .iter()
-        .take(MAX_ROWS)
+        .take(most)
         .map(|it| {
             let word = look.paint(tone(it.standing), &format!(" {:<9}", super::word(it.standing)));
             format!("{word} {}  {}", it.address, it.why.as_deref().unwrap_or_default())
         })
         .collect();
-    if all.len() > MAX_ROWS {
-        lines.push(format!("           +{} (rebar explain {})", all.len() - MAX_ROWS, status.name));
+    if all.len() > most {
+        lines.push(format!("           +{} (rebar explain {})", all.len() - most, status.name));
     }
     lines
 }

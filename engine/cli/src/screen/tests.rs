@@ -161,18 +161,21 @@ fn the_live_view_keeps_failures_on_the_screen() {
     picture("bars", |look| {
         let frame =
             bars::Frame { status: &view, seconds: 461, age: 3, silent: None, news: Some("kubelet@prod-w-9 is active") };
-        bars::render(&frame, look).join("\n")
+        bars::render(&frame, look, 50).join("\n")
     });
     let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: Some(12), news: None };
-    insta::assert_snapshot!("bars_silent", bars::render(&frame, &Look::plain(80)).join("\n"));
+    insta::assert_snapshot!("bars_silent", bars::render(&frame, &Look::plain(80), 50).join("\n"));
 }
 
 #[test]
 fn many_roles_share_a_row() {
     let rows = (0..30).map(|it| row(&format!("role-{it}@n1"), if it < 5 { "active" } else { "waiting" }, json!({})));
     let view = status_of(rows.chain([row("kubelet@n1", "waiting", json!({}))]).collect(), json!({}));
-    let lines =
-        bars::render(&bars::Frame { status: &view, seconds: 0, age: 0, silent: None, news: None }, &Look::plain(80));
+    let lines = bars::render(
+        &bars::Frame { status: &view, seconds: 0, age: 0, silent: None, news: None },
+        &Look::plain(80),
+        50,
+    );
     assert!(lines[3].trim_start().starts_with("kubelet"), "milestones come first: {}", lines[3]);
     assert!(lines.iter().any(|it| it.contains("16 other roles")), "{}", lines.join("\n"));
 }

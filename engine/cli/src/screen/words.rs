@@ -137,6 +137,25 @@ pub fn columns(text: &str) -> usize {
     columns
 }
 
+/// A text cut to a width, colours apart and closed.
+pub fn cut(text: &str, width: usize) -> String {
+    if columns(text) <= width {
+        return text.to_owned();
+    }
+    let (mut out, mut used, mut escape) = (String::new(), 0, false);
+    for letter in text.chars() {
+        match letter {
+            '\u{1b}' => escape = true,
+            'm' if escape => escape = false,
+            _ if escape => {}
+            _ if used == width => break,
+            _ => used += 1,
+        }
+        out.push(letter);
+    }
+    if text.contains('\u{1b}') { out + "\u{1b}[0m" } else { out }
+}
+
 /// A text filled up with spaces, colours apart.
 pub fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
@@ -171,6 +190,13 @@ mod tests {
         for (names, text) in cases {
             assert_eq!(ranges(names.iter().copied()), text);
         }
+    }
+
+    #[test]
+    fn texts_are_cut_to_the_terminal() {
+        assert_eq!(cut("abcdef", 4), "abcd");
+        assert_eq!(cut("abc", 4), "abc");
+        assert_eq!(cut("\u{1b}[1mabc\u{1b}[0mdef", 4), "\u{1b}[1mabc\u{1b}[0md\u{1b}[0m");
     }
 
     #[test]

@@ -9,18 +9,18 @@ use rebar_e2e::{Done, House, bin, blocks, root};
 fn script(page: &str) -> String {
     let text = fs::read_to_string(root().join("docs").join(page)).unwrap();
     // Job control gives `kill %1` its meaning.
-    let mut script = String::from("set -emuo pipefail\n");
+    let mut script = vec!["set -emuo pipefail".to_owned()];
     for block in blocks(&text) {
         if let Some(file) = block.note.strip_prefix("file=") {
-            script.push_str(&format!("cat > {file} <<'END_OF_FILE'\n{}END_OF_FILE\n", block.text));
+            script.push(format!("cat > {file} <<'END_OF_FILE'\n{}END_OF_FILE", block.text));
         }
         if block.language == "console" {
             for command in block.commands() {
-                script.push_str(&format!("echo '{page}:{}' >&2\n{command}\n", block.line));
+                script.push(format!("echo '{page}:{}' >&2\n{command}", block.line));
             }
         }
     }
-    script
+    script.join("\n")
 }
 
 fn run(page: &str, dir: &Path, home: &Path, environment: &[(String, String)]) -> Done {

@@ -5,6 +5,7 @@
 mod docs;
 mod enrolment;
 mod faults;
+mod machine;
 mod marks;
 mod roles;
 mod survival;

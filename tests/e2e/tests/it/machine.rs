@@ -1,0 +1,185 @@
+//! An existing machine joins with one command, its agent runs under systemd, and a role reboots it in the middle of its work. The
+//! machine is a container with systemd that this test made; the engine knows nothing of Docker here.
+
+use std::{fs, net::Ipv4Addr, process::Command};
+
+use rebar_e2e::{Done, House, bin, eventually, root};
+
+use crate::marks::put;
+
+const NAME: &str = "rebar-e2e-machine";
+
+/// A machine that nobody manages yet.
+struct Machine;
+
+impl Machine {
+    fn new() -> Self {
+        // One of an earlier run that was killed may be left.
+        Done::of(Command::new("docker").args(["rm", "--force", "--volumes", NAME]));
+        let image = root().join("engine/providers/image/build.sh");
+        Done::of(Command::new(image).args(["rebar-node:bookworm", "/var/cache/rebar/images"])).ok();
+        let run = [
+            "run",
+            "--detach",
+            "--name",
+            NAME,
+            "--hostname",
+            "machine",
+            "--cap-add",
+            "SYS_ADMIN",
+            "--cap-add",
+            "NET_ADMIN",
+            "--security-opt",
+            "seccomp=unconfined",
+            "--security-opt",
+            "apparmor=unconfined",
+            "--security-opt",
+            "systempaths=unconfined",
+            "--cgroupns=private",
+            "--tmpfs",
+            "/run:exec,mode=755",
+            "--tmpfs",
+            "/tmp",
+            "--stop-signal",
+            "SIGRTMIN+3",
+            "--restart",
+            "unless-stopped",
+            "rebar-node:bookworm",
+        ];
+        Done::of(Command::new("docker").args(run)).ok();
+        let machine = Self;
+        eventually("systemd runs", || {
+            let state = machine.shell("systemctl is-system-running");
+            matches!(state.out.trim(), "running" | "degraded").then_some(())
+        });
+        machine
+    }
+
+    /// Runs a command there.
+    fn shell(&self, command: &str) -> Done {
+        Done::of(Command::new("docker").args(["exec", NAME, "sh", "-c", command]))
+    }
+
+    /// The address of the host as the machine sees it.
+    fn host(&self) -> Ipv4Addr {
+        let route = self.shell("ip -4 route show default").ok().out;
+        route.split_whitespace().nth(2).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the agent said:\n{}", self.shell("journalctl --no-pager -u rebar-agent | tail -50").out);
+        }
+        Done::of(Command::new("docker").args(["rm", "--force", "--volumes", NAME]));
+    }
+}
+
+const WORKLOAD: &str = "\
+apiVersion: rebar.dev/v1
+kind: Workload
+metadata:
+  name: reboot
+  version: 1.0.0
+  summary: Reboots its machine in the middle
+  license: Apache-2.0
+spec:
+  groups:
+    all:
+      summary: All nodes
+      roles: [reboot, after]
+";
+
+const REBOOT: &str = "\
+apiVersion: rebar.dev/v1
+kind: Role
+metadata:
+  name: reboot
+  summary: Reboots its machine between apply and verify
+spec:
+  scope: node
+  runner:
+    type: script
+  outputs:
+    boots:
+      schema: {type: string, pattern: '^[0-9]+$'}
+  phases:
+    apply:
+      run: apply.sh
+      timeout: 30s
+    verify:
+      run: verify.sh
+      timeout: 90s
+    undo:
+      run: undo.sh
+      timeout: 30s
+";
+
+const AFTER: &str = "\
+apiVersion: rebar.dev/v1
+kind: Role
+metadata:
+  name: after
+  summary: Runs after the reboot
+spec:
+  scope: node
+  runner:
+    type: script
+  inputs:
+    boots:
+      schema: {type: string}
+      from: {role: reboot, output: boots}
+  phases:
+    apply:
+      run: apply.sh
+      timeout: 30s
+    undo:
+      run: undo.sh
+      timeout: 30s
+";
+
+fn write_workload(house: &House) -> String {
+    let dir = house.path("reboot");
+    put(&dir, "workload.yaml", WORKLOAD);
+    put(&dir, "roles/reboot/role.yaml", REBOOT);
+    // The start time of process 1 tells one boot from the next.
+    let boot = "cut -d' ' -f22 /proc/1/stat";
+    put(
+        &dir,
+        "roles/reboot/apply.sh",
+        &format!("#!/bin/sh\nset -eu\n{boot} > /var/lib/before\nrebar-control reboot\n"),
+    );
+    let verify = format!(
+        "#!/bin/sh\nset -eu\nif [ \"$({boot})\" = \"$(cat /var/lib/before)\" ]; then echo 'this is the same boot'; exit 1; fi\n\
+         rebar-output boots 2\n"
+    );
+    put(&dir, "roles/reboot/verify.sh", &verify);
+    put(&dir, "roles/reboot/undo.sh", "#!/bin/sh\nrm -f /var/lib/before\n");
+    put(&dir, "roles/after/role.yaml", AFTER);
+    put(&dir, "roles/after/apply.sh", "#!/bin/sh\nrebar-input boots > /var/lib/after\n");
+    put(&dir, "roles/after/undo.sh", "#!/bin/sh\nrm -f /var/lib/after\n");
+    dir.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_machine_joins_with_one_command_and_is_rebooted_in_the_middle_of_a_role() {
+    let machine = Machine::new();
+    let house = House::for_machines(machine.host());
+    Done::of(Command::new("docker").arg("cp").arg(bin("rebar-agent")).arg(format!("{NAME}:/root/rebar-agent"))).ok();
+    let invitation = house.instruction("machine").replace("rebar-agent ", "/root/rebar-agent ");
+    machine.shell(&invitation).ok();
+    house.here("machine");
+    assert_eq!(machine.shell("systemctl is-active rebar-agent").out.trim(), "active");
+
+    house.rebar(&["workload", "import", &write_workload(&house)]).ok();
+    house.rebar(&["deployment", "create", "demo", "--workload", "reboot@1.0.0", "--group", "all=machine"]).ok();
+    house.rebar(&["apply", "demo", "--yes", "--timeout", "3m"]).ok();
+    assert_eq!(machine.shell("cat /var/lib/after").ok().out.trim(), "2");
+    let attempts = house.rebar(&["explain", "reboot@machine", "-o", "json"]).ok();
+    assert!(attempts.out.contains("active"), "{}", attempts.out);
+    let status = house.rebar(&["deployment", "status", "demo", "-o", "json"]).json();
+    let tries: Vec<_> = status["node_roles"].as_array().unwrap().iter().map(|it| it["attempts"].as_u64()).collect();
+    assert_eq!(tries, [Some(1), Some(1)], "one attempt went through the reboot");
+    assert!(!fs::read_to_string(house.path("engine.log")).unwrap_or_default().contains("panicked"));
+}
