@@ -4,20 +4,17 @@
 use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folders = [PathBuf::from("../../docs/errors"), PathBuf::from("src/help/errors")];
+    let folder = PathBuf::from("../../docs/errors");
+    println!("cargo::rerun-if-changed={}", folder.display());
     let mut pages: Vec<(String, PathBuf)> = Vec::new();
-    for folder in &folders {
-        println!("cargo::rerun-if-changed={}", folder.display());
-        for entry in fs::read_dir(folder).into_iter().flatten() {
-            let path = entry?.path();
-            let name = path.file_stem().and_then(|it| it.to_str()).unwrap_or_default().to_owned();
-            if name.starts_with("RB") && path.extension().is_some_and(|it| it == "md") {
-                pages.push((name, fs::canonicalize(path)?));
-            }
+    for entry in fs::read_dir(&folder).into_iter().flatten() {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|it| it.to_str()).unwrap_or_default().to_owned();
+        if name.starts_with("RB") && path.extension().is_some_and(|it| it == "md") {
+            pages.push((name, fs::canonicalize(path)?));
         }
     }
     pages.sort();
-    pages.dedup_by(|right, left| right.0 == left.0);
     let mut code = String::from("/// The pages, ordered by number.\npub static PAGES: &[(&str, &str)] = &[\n");
     for (name, path) in &pages {
         writeln!(code, "    ({name:?}, include_str!({:?})),", path.display().to_string())?;

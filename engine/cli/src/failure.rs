@@ -23,7 +23,7 @@ pub struct Failure {
     pub fix: Option<String>,
 }
 
-/// What the client itself can run into; the pages are in `src/help/errors`.
+/// What the client itself can run into; the pages are in `docs/errors`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     /// No engine is named anywhere.
