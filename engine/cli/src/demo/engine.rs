@@ -66,8 +66,20 @@ pub(super) async fn clean(args: &Args) -> Result<()> {
     if provider.check().await.is_ok() {
         provider.clean().await?;
     }
+    forget_vips(args).await?;
     if args.dir.exists() {
         fs::remove_dir_all(&args.dir).with_context(|| format!("{} cannot be removed", args.dir.display()))?;
+    }
+    Ok(())
+}
+
+/// Takes the load balancer's addresses off the loopback: an engine that ends leaves them, because it may come back.
+async fn forget_vips(args: &Args) -> Result<()> {
+    let pool = vip_pool(args.subnet)?.to_string();
+    let flush = ["-4", "address", "flush", "dev", "lo", "label", "lo:*", "to", &pool];
+    let status = tokio::process::Command::new("ip").args(flush).status().await.context("`ip` cannot be run")?;
+    if !status.success() {
+        bail!("`ip {}` ended with {status}", flush.join(" "));
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ use crate::marks::put;
 const NAME: &str = "rebar-e2e-machine";
 
 /// A machine that nobody manages yet.
-struct Machine;
+struct Machine {
+    container: &'static str,
+}
 
 impl Machine {
     fn new() -> Self {
@@ -47,7 +49,7 @@ impl Machine {
             "rebar-node:bookworm",
         ];
         Done::of(Command::new("docker").args(run)).ok();
-        let machine = Self;
+        let machine = Self { container: NAME };
         eventually("systemd runs", || {
             let state = machine.shell("systemctl is-system-running");
             matches!(state.out.trim(), "running" | "degraded").then_some(())
@@ -57,7 +59,7 @@ impl Machine {
 
     /// Runs a command there.
     fn shell(&self, command: &str) -> Done {
-        Done::of(Command::new("docker").args(["exec", NAME, "sh", "-c", command]))
+        Done::of(Command::new("docker").args(["exec", self.container, "sh", "-c", command]))
     }
 
     /// The address of the host as the machine sees it.
@@ -72,7 +74,7 @@ impl Drop for Machine {
         if std::thread::panicking() {
             eprintln!("--- the agent said:\n{}", self.shell("journalctl --no-pager -u rebar-agent | tail -50").out);
         }
-        Done::of(Command::new("docker").args(["rm", "--force", "--volumes", NAME]));
+        Done::of(Command::new("docker").args(["rm", "--force", "--volumes", self.container]));
     }
 }
 
