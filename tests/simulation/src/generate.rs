@@ -27,10 +27,18 @@ enum Scope {
     Deployment,
 }
 
+/// A role that later ones may be wired to.
+struct Made {
+    name: String,
+    scope: Scope,
+    /// The output that it has; none for one that does nothing.
+    output: Option<&'static str>,
+}
+
 /// A random workload of `roles` roles in the groups `front` and `back`; `version` changes the content of some.
 pub fn workload(rng: &mut Rng, roles: usize, version: u64) -> Workload {
     let mut definitions = BTreeMap::new();
-    let mut made: Vec<(String, Scope)> = Vec::new();
+    let mut made: Vec<Made> = Vec::new();
     for place in 0..roles {
         let name = format!("role-{place}");
         let scope = match rng.u8(..10) {
@@ -39,12 +47,17 @@ pub fn workload(rng: &mut Rng, roles: usize, version: u64) -> Workload {
             _ => Scope::Deployment,
         };
         let changed = rng.u8(..3) == 0;
-        let manifest = role(rng, &name, scope, &made);
+        let output = match scope {
+            Scope::Node if rng.u8(..6) == 0 => Some("address"),
+            Scope::Node | Scope::Leader => Some("out"),
+            Scope::Deployment => rng.bool().then_some("address"),
+        };
+        let manifest = role(rng, &name, scope, output, &made);
         let content = Digest::of_json(&(&manifest, if changed { version } else { 0 }));
         let manifest: RoleManifest =
             serde_json::from_value(manifest).unwrap_or_else(|error| panic!("generated role is wrong: {error}"));
         definitions.insert(parse::<RoleName>(&name), Arc::new(RoleDefinition { manifest, content }));
-        made.push((name, scope));
+        made.push(Made { name, scope, output });
     }
     let inputs: Map<String, Value> =
         PARAMETERS.iter().map(|it| ((*it).to_owned(), json!({"schema": {"type": "integer"}, "default": 0}))).collect();
@@ -59,7 +72,7 @@ pub fn workload(rng: &mut Rng, roles: usize, version: u64) -> Workload {
     Workload { digest, metadata: manifest.metadata, spec: manifest.spec, roles: definitions }
 }
 
-fn role(rng: &mut Rng, name: &str, scope: Scope, made: &[(String, Scope)]) -> Value {
+fn role(rng: &mut Rng, name: &str, scope: Scope, output: Option<&str>, made: &[Made]) -> Value {
     let mut inputs = Map::new();
     inputs.insert(
         "p".to_owned(),
@@ -67,38 +80,59 @@ fn role(rng: &mut Rng, name: &str, scope: Scope, made: &[(String, Scope)]) -> Va
     );
     let mut requires = Vec::new();
     for place in 0..rng.usize(..4).min(made.len()) {
-        let Some((other, other_scope)) = rng.choice(made) else { continue };
-        let take = take(rng, scope, *other_scope);
-        if rng.bool() && *other_scope != Scope::Deployment {
-            let from = json!({"role": other, "output": "out", "take": take});
+        let Some(other) = rng.choice(made) else { continue };
+        let take = take(rng, scope, other.scope);
+        if let (true, Some(output)) = (rng.bool(), other.output) {
+            let from = json!({"role": other.name, "output": output, "take": take});
             inputs.insert(format!("i{place}"), json!({"schema": {}, "from": from, "default": 0}));
         } else {
             let take = if take == "byNode" { "all" } else { take };
-            requires.push(json!({"role": other, "take": take, "optional": true}));
+            requires.push(json!({"role": other.name, "take": take, "optional": true}));
         }
     }
-    let groups = match rng.u8(..3) {
-        0 => json!(["front"]),
-        1 => json!(["back"]),
-        _ => json!(["front", "back"]),
-    };
     let mut spec = json!({
         "scope": match scope { Scope::Node => "node", Scope::Leader => "leader", Scope::Deployment => "deployment" },
         "requires": requires, "inputs": inputs,
-        "runner": if scope == Scope::Deployment { json!({"type": "noop"}) } else { json!({"type": "script"}) },
     });
+    match output {
+        Some("out") => script(rng, &mut spec),
+        Some(_) => service(&mut spec),
+        None => spec["runner"] = json!({"type": "noop"}),
+    }
     if scope != Scope::Deployment {
-        spec["bind"] = json!({"groups": groups});
-        spec["outputs"] = json!({"out": {"schema": {"type": "integer"}}});
-        spec["phases"] = phases(rng);
+        spec["bind"] = json!({"groups": groups(rng)});
         spec["barrier"] = json!(rng.u8(..6) == 0);
-        if rng.u8(..3) == 0 {
-            spec["concurrency"] = json!({"lock": "apt"});
-        } else if rng.u8(..5) == 0 {
-            spec["concurrency"] = json!({"perDeployment": 1});
-        }
     }
     json!({"apiVersion": "rebar.dev/v1", "kind": "Role", "metadata": {"name": name, "summary": "random"}, "spec": spec})
+}
+
+fn groups(rng: &mut Rng) -> Value {
+    match rng.u8(..3) {
+        0 => json!(["front"]),
+        1 => json!(["back"]),
+        _ => json!(["front", "back"]),
+    }
+}
+
+/// A role that an agent runs.
+fn script(rng: &mut Rng, spec: &mut Value) {
+    spec["runner"] = json!({"type": "script"});
+    spec["outputs"] = json!({"out": {"schema": {"type": "integer"}}});
+    spec["phases"] = phases(rng);
+    if rng.u8(..3) == 0 {
+        spec["concurrency"] = json!({"lock": "apt"});
+    } else if rng.u8(..5) == 0 {
+        spec["concurrency"] = json!({"perDeployment": 1});
+    }
+}
+
+/// A role whose resource a service makes.
+fn service(spec: &mut Value) {
+    spec["runner"] = json!({"type": "builtin", "action": "ipam.address"});
+    spec["runsOn"] = json!("engine");
+    spec["inputs"]["pool"] = json!({"schema": {"type": "string"}, "default": "10.0.0.0/8"});
+    spec["outputs"] = json!({"address": {"schema": {"type": "string"}}});
+    spec["phases"] = json!({"apply": {"run": "-", "retries": {"max": 3, "reasons": ["error", "timeout"]}}});
 }
 
 fn on_change(rng: &mut Rng) -> &'static str {

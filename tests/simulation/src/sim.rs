@@ -76,6 +76,8 @@ enum Event {
     Finish { node: NodeName, attempt: AttemptId, report: Report },
     /// A link comes back.
     Connect { node: NodeName },
+    /// The services look at what is desired.
+    Observe,
     /// An operator has a whim.
     Whim,
     /// A node vanishes for good.
@@ -163,6 +165,7 @@ impl Sim {
     /// Runs the storm, then calms down: everything has to settle. Panics, with what happened, when it does not.
     pub fn run(mut self) -> Summary {
         self.drain();
+        self.assert_explained();
         self.calm();
         self.summary()
     }
@@ -222,6 +225,7 @@ impl Sim {
             }
             Event::Finish { node, attempt, report } => self.on_finish(&node, attempt, report),
             Event::Connect { node } => self.on_connect(&node),
+            Event::Observe => self.on_observe(),
             Event::Whim => {
                 for input in operator::whim(&mut self.rng, &self.world) {
                     self.input(input);
@@ -323,6 +327,28 @@ impl Sim {
         }
     }
 
+    /// What the services say about every attempt that waits for them; some are late, some refuse.
+    fn on_observe(&mut self) {
+        let waiting: Vec<_> = self.world.attempts().values().filter(|it| it.node.is_none()).cloned().collect();
+        for attempt in waiting {
+            if self.rng.u8(..100) < self.faults.failures / 2 {
+                self.later(1..90_000, Event::Observe);
+                continue;
+            }
+            let refused = self.rng.u8(..100) < self.faults.failures;
+            let report = if refused {
+                let message = "simulated".to_owned();
+                let kind = FailureKind::Error;
+                Report::Failed(Failure { kind, phase: None, exit_code: None, message, retry_after: None })
+            } else {
+                let address = format!("10.0.0.{}", attempt.inputs.len());
+                let outputs = BTreeMap::from([(parse::<Ident>("address"), json!(address))]);
+                Report::Succeeded { outputs, converged: false, note: None }
+            };
+            self.input(Input::AttemptEnded { node: None, attempt: attempt.id, report, phase: None });
+        }
+    }
+
     fn on_lose(&mut self) {
         let there: Vec<_> = self.agents.iter().filter(|(_, it)| !it.dead).map(|(name, _)| name.clone()).collect();
         if there.len() <= 3 {
@@ -363,7 +389,7 @@ impl Sim {
         let (Effect::Dispatch { node, attempt } | Effect::Cancel { node, attempt } | Effect::Release { node, attempt }) =
             effect.clone()
         else {
-            return;
+            return self.later(1..2_000, Event::Observe);
         };
         let Some(agent) = self.agents.get(&node).filter(|it| it.here) else { return };
         let session = agent.session;
@@ -439,6 +465,16 @@ impl Sim {
         self.drain();
         let after = self.committed[before..].iter().filter(|it| matches!(it.change, Change::AttemptPut { .. })).count();
         assert_eq!(after, 0, "a second apply ran something");
+    }
+
+    /// Nothing stands still without a reason that a person can be told.
+    fn assert_explained(&self) {
+        for (id, it) in self.world.node_roles() {
+            let done = it.status.state.is_fresh() || it.status.state == State::Removed;
+            let verdict = rebar_scheduler::verdict(&self.world, id, self.now);
+            let reasons = verdict.map_or(0, |it| it.reasons.len());
+            assert!(done || reasons > 0, "{id} stands still and nobody knows why: {:?}", it.status);
+        }
     }
 
     fn summary(&self) -> Summary {

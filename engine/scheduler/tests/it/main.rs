@@ -7,4 +7,5 @@ mod lifecycle;
 mod planning;
 mod scheduling;
 mod stage;
+mod tokens;
 mod verdicts;
