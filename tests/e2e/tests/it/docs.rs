@@ -30,9 +30,10 @@ fn run(page: &str, dir: &Path, home: &Path, environment: &[(String, String)]) ->
     for (key, value) in environment {
         command.env(key, value);
     }
-    for key in ["CARGO_HOME", "RUSTUP_HOME"] {
-        let default = format!("{}/.{}", std::env::var("HOME").unwrap_or_default(), &key[..5].to_lowercase());
-        command.env(key, std::env::var(key).unwrap_or(default));
+    // The reader's home is a new one, but the tools are where they were.
+    let real_home = std::env::var("HOME").unwrap_or_default();
+    for (key, place) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+        command.env(key, std::env::var(key).unwrap_or(format!("{real_home}/{place}")));
     }
     Done::of(&mut command)
 }
