@@ -32,7 +32,7 @@ pub(crate) fn deployment(world: &World, deployment: &Deployment, now: Timestamp)
         .counts
         .iter()
         .filter(|(standing, _)| **standing != Standing::Active)
-        .map(|(standing, count)| format!("{count} {}", words::standing(*standing)))
+        .map(|(standing, count)| format!("{count} {}", standing.word()))
         .collect();
     let rest = if counts.is_empty() { String::new() } else { format!(", {}", counts.join(", ")) };
     let who = match (survey.needs_person, survey.moving) {
@@ -59,7 +59,7 @@ pub(crate) fn node_role(world: &World, node_role: &NodeRole, now: Timestamp) -> 
     let more = causes.len().saturating_sub(NAMED);
     causes.truncate(NAMED);
     let why = causes.first().map(|it| it.text.clone()).or_else(|| own.reasons.first().map(words::reason));
-    let standing = words::standing(own.standing);
+    let standing = own.standing.word();
     let headline = match why {
         Some(why) => format!("{} is {standing}: {why}", id.local()),
         None => format!("{} is {standing}", id.local()),

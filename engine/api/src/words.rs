@@ -1,27 +1,10 @@
 //! Words for people: standings, reasons, failures, differences of a plan. Said once here, so that the command line, the stream of
 //! events and explanations speak alike.
 
-use rebar_model::{Action, Difference, Failure, FailureKind, NodeRoleId, PlanStep, Reason, Standing};
+use rebar_model::{Action, Difference, Failure, FailureKind, NodeRoleId, PlanStep, Reason};
 use serde_json::Value;
 
 use crate::{limits::SHOWN, mask::mask};
-
-/// The word for a standing.
-pub fn standing(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Proposed => "proposed",
-        Standing::Waiting => "waiting",
-        Standing::Queued => "queued",
-        Standing::Running => "running",
-        Standing::Active => "active",
-        Standing::Failed => "failed",
-        Standing::Blocked => "blocked",
-        Standing::Held => "held",
-        Standing::Undoing => "undoing",
-        Standing::Removed => "removed",
-        Standing::Stale => "stale",
-    }
-}
 
 /// The kind of a reason, as in its JSON.
 pub fn reason_kind(reason: &Reason) -> &'static str {
@@ -140,7 +123,7 @@ fn several(ids: &[NodeRoleId], count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rebar_model::Phase;
+    use rebar_model::{Phase, Standing};
     use serde_json::json;
 
     use super::*;
@@ -149,7 +132,7 @@ mod tests {
     fn kinds_are_those_of_the_json() {
         let reason = Reason::ConcurrencyLimit { limit: 2 };
         assert_eq!(serde_json::to_value(&reason).unwrap()["is"], reason_kind(&reason));
-        assert_eq!(serde_json::to_value(Standing::Undoing).unwrap(), standing(Standing::Undoing));
+        assert_eq!(serde_json::to_value(Standing::Undoing).unwrap(), Standing::Undoing.word());
     }
 
     #[test]

@@ -34,6 +34,25 @@ pub enum Standing {
     Stale,
 }
 
+impl Standing {
+    /// The word for it, the same everywhere.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Proposed => "proposed",
+            Self::Waiting => "waiting",
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Active => "active",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+            Self::Held => "held",
+            Self::Undoing => "undoing",
+            Self::Removed => "removed",
+            Self::Stale => "stale",
+        }
+    }
+}
+
 /// Who has to act next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

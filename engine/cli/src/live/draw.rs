@@ -156,7 +156,7 @@ pub fn line(seconds: i64, happening: &Happening, log: &[String], look: &Look) ->
         Standing::Active => "ok",
         Standing::Failed => "FAIL",
         Standing::Removed => "undone",
-        other => crate::screen::word(other),
+        other => other.word(),
     };
     let place = format!("[{:>width$}/{}]", happening.done, happening.total);
     let phase = happening.phase.map(|it| format!(" {it}")).unwrap_or_default();

@@ -204,7 +204,7 @@ mod tests {
 
     fn told(tracker: &mut Tracker, status: &DeploymentStatus) -> Vec<String> {
         let line = |it: &Happening| {
-            let word = crate::screen::word(it.standing);
+            let word = it.standing.word();
             format!("{} {word} {}/{} {:?}", it.address, it.done, it.total, it.seconds)
         };
         tracker.take(status).iter().map(line).collect()

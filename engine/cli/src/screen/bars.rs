@@ -188,7 +188,7 @@ fn broken(status: &DeploymentStatus, most: usize, look: &Look) -> Vec<String> {
         .iter()
         .take(most)
         .map(|it| {
-            let word = look.paint(tone(it.standing), &format!(" {:<9}", super::word(it.standing)));
+            let word = look.paint(tone(it.standing), &format!(" {:<9}", it.standing.word()));
             format!("{word} {}  {}", it.address, it.why.as_deref().unwrap_or_default())
         })
         .collect();

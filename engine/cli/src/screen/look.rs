@@ -93,8 +93,8 @@ impl Look {
     pub fn standing(&self, standing: Standing) -> String {
         // The ASCII signs of these are words already.
         let text = match standing {
-            Standing::Failed | Standing::Blocked | Standing::Held if self.ascii => word(standing).to_owned(),
-            _ => format!("{} {}", self.glyph(standing), word(standing)),
+            Standing::Failed | Standing::Blocked | Standing::Held if self.ascii => standing.word().to_owned(),
+            _ => format!("{} {}", self.glyph(standing), standing.word()),
         };
         self.paint(tone(standing), &text)
     }
@@ -119,23 +119,6 @@ impl Look {
     /// What stands where there is nothing.
     pub fn none(&self) -> &'static str {
         self.pick("–", "-")
-    }
-}
-
-/// The word for a standing, the same everywhere.
-pub fn word(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Proposed => "proposed",
-        Standing::Waiting => "waiting",
-        Standing::Queued => "queued",
-        Standing::Running => "running",
-        Standing::Active => "active",
-        Standing::Failed => "failed",
-        Standing::Blocked => "blocked",
-        Standing::Held => "held",
-        Standing::Undoing => "undoing",
-        Standing::Removed => "removed",
-        Standing::Stale => "stale",
     }
 }
 

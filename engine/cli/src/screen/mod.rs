@@ -23,5 +23,5 @@ pub mod workload;
 #[cfg(test)]
 mod tests;
 
-pub use look::{Detail, Look, MEANINGS, Tone, tone, word};
+pub use look::{Detail, Look, MEANINGS, Tone, tone};
 pub use table::{Table, Text, toned};

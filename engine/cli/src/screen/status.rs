@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rebar_api::types::{DeploymentStatus, NodeRoleView};
 use rebar_model::{Mode, RoleName, Standing};
 
-use super::{Look, Table, Text, Tone, tone, toned, word, words};
+use super::{Look, Table, Text, Tone, tone, toned, words};
 
 /// The most node-roles that are shown which are not active, unless more detail was asked for.
 const MAX_ROWS: usize = 30;
@@ -96,7 +96,7 @@ pub fn counts(counts: &BTreeMap<Standing, usize>) -> String {
     let parts: Vec<String> = counts
         .iter()
         .filter(|(_, number)| **number > 0)
-        .map(|(standing, number)| format!("{number} {}", word(*standing)))
+        .map(|(standing, number)| format!("{number} {}", standing.word()))
         .collect();
     if parts.is_empty() { "no node-roles".to_owned() } else { parts.join(", ") }
 }
@@ -165,9 +165,9 @@ fn rows(rows: &[&NodeRoleView], now: Timestamp, look: &Look) -> String {
 /// The sign and the word, or the word alone where the sign is a word.
 fn signed(row: &NodeRoleView, look: &Look) -> String {
     if look.ascii {
-        word(row.standing).to_owned()
+        row.standing.word().to_owned()
     } else {
-        format!("{} {}", look.glyph(row.standing), word(row.standing))
+        format!("{} {}", look.glyph(row.standing), row.standing.word())
     }
 }
 
