@@ -26,9 +26,12 @@ pub struct Args {
     /// Take away what a demo left: the engine, its nodes, their network
     #[arg(long)]
     pub clean: bool,
-    /// How many nodes: one manager, the others workers
+    /// How many nodes: managers, and the others workers
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=20))]
     pub nodes: u8,
+    /// How many of them are managers; an odd number
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub managers: u8,
     /// How many times everything is wiped and rebuilt
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub cycles: u32,
@@ -119,8 +122,11 @@ impl Demo {
 
     async fn create(&self, nodes: &[String]) -> Result<()> {
         let reference = self.client.workloads().await?.first().map(|it| it.reference.clone()).context("no workload")?;
-        let (manager, workers) = nodes.split_first().context("no nodes")?;
-        let (manager, workers) = (format!("manager={manager}"), format!("worker={}", workers.join(",")));
+        let (managers, workers) = nodes
+            .split_at_checked(usize::from(self.args.managers))
+            .filter(|(_, workers)| !workers.is_empty())
+            .context("the demo needs a worker besides the managers: say more --nodes or fewer --managers")?;
+        let (manager, workers) = (format!("manager={}", managers.join(",")), format!("worker={}", workers.join(",")));
         let pool = format!("vip_pool={}", engine::vip_pool(self.args.subnet)?);
         self.rebar(&[
             "deployment",

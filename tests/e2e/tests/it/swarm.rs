@@ -10,14 +10,20 @@ use std::{
 use rebar_e2e::{Done, bin, root};
 use serde_json::Value;
 
-const NETWORK: &str = "rebar-e2e";
-
 /// A demo of its own, cleaned up at the end whatever happens.
 struct Demo {
     dir: tempfile::TempDir,
+    /// Its network, and part of the names of its containers.
+    network: &'static str,
+    subnet: &'static str,
+    port: u16,
 }
 
 impl Demo {
+    fn new(network: &'static str, subnet: &'static str, port: u16) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), network, subnet, port }
+    }
+
     fn command(&self, more: &[&str]) -> Command {
         let mut command = Command::new(bin("rebar"));
         command
@@ -27,7 +33,8 @@ impl Demo {
             .arg(self.path("demo"))
             .arg("--summary")
             .arg(self.path("demo.json"))
-            .args(["--network", NETWORK, "--subnet", "172.30.78.0/24", "--port", "18192", "--agents-port", "18191"])
+            .args(["--network", self.network, "--subnet", self.subnet])
+            .args(["--port", &self.port.to_string(), "--agents-port", &(self.port - 1).to_string()])
             .args(more);
         command
     }
@@ -40,7 +47,7 @@ impl Demo {
         let read = |name: &str| fs::read_to_string(self.path("demo/data").join(name)).unwrap();
         let mut command = Command::new(bin("rebar"));
         command
-            .env("REBAR_URL", "https://127.0.0.1:18192")
+            .env("REBAR_URL", format!("https://127.0.0.1:{}", self.port))
             .env("REBAR_TOKEN", read("admin.token").trim())
             .env("REBAR_CA_FILE", self.path("demo/data/ca.pem"))
             .env("HOME", self.dir.path())
@@ -66,6 +73,22 @@ impl Demo {
         ran
     }
 
+    /// The nodes that the swarm itself knows, asked on one of its managers.
+    fn swarm_nodes(&self, manager: &str) -> Vec<String> {
+        let container = format!("rebar-{}-{manager}", self.network);
+        let list =
+            ["exec", &container, "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.ManagerStatus}}"];
+        let out = Done::of(Command::new("docker").args(list)).ok().out;
+        let mut nodes: Vec<_> = out.lines().map(|it| it.trim().to_owned()).collect();
+        nodes.sort();
+        nodes
+    }
+
+    fn containers(&self) -> String {
+        let filter = format!("label=dev.rebar.network={}", self.network);
+        Done::of(Command::new("docker").args(["ps", "-aq", "--filter", &filter])).ok().out
+    }
+
     fn newest_attempt(&self) -> u64 {
         let events = self.rebar(&["events", "--since", "0", "-o", "ndjson"]).ok();
         let ids = events.out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -83,22 +106,9 @@ impl Drop for Demo {
     }
 }
 
-/// The nodes that the swarm itself knows.
-fn swarm_nodes() -> Vec<String> {
-    let list = ["exec", "rebar-rebar-e2e-demo-1", "docker", "node", "ls", "--format", "{{.Hostname}} {{.Status}}"];
-    let mut nodes: Vec<_> = Done::of(Command::new("docker").args(list)).ok().out.lines().map(str::to_owned).collect();
-    nodes.sort();
-    nodes
-}
-
-fn containers() -> String {
-    let filter = format!("name=rebar-{NETWORK}-");
-    Done::of(Command::new("docker").args(["ps", "-aq", "--filter", &filter])).ok().out
-}
-
 #[test]
 fn a_swarm_is_deployed_rebuilt_grown_and_shrunk() {
-    let demo = Demo { dir: tempfile::tempdir().unwrap() };
+    let demo = Demo::new("rebar-e2e", "172.30.78.0/24", 18_192);
     let done = Done::of(&mut demo.command(&[])).ok();
     let summary = fs::read_to_string(demo.path("demo.json")).unwrap();
     let summary: Value = serde_json::from_str(&summary).unwrap();
@@ -108,8 +118,8 @@ fn a_swarm_is_deployed_rebuilt_grown_and_shrunk() {
     assert!(rebuilds.len() == 2 && rebuilds.iter().all(|it| it["ok"] == true), "{summary}");
     grow_and_shrink(&demo);
     no_secret_is_anywhere(&demo.path("demo"));
-    drop(demo);
-    assert_eq!(containers(), "", "the demo leaves nothing");
+    Done::of(&mut demo.command(&["--clean"])).ok();
+    assert_eq!(demo.containers(), "", "the demo leaves nothing");
 }
 
 fn grow_and_shrink(demo: &Demo) {
@@ -117,13 +127,14 @@ fn grow_and_shrink(demo: &Demo) {
     demo.rebar(&["deployment", "add-node", "demo", "demo-4", "--group", "worker"]).ok();
     let before = demo.newest_attempt();
     demo.rebar(&["apply", "demo", "--yes", "--timeout", "3m"]).ok();
-    assert_eq!(swarm_nodes(), ["demo-1 Ready", "demo-2 Ready", "demo-3 Ready", "demo-4 Ready"]);
+    let all = ["demo-1 Ready Leader", "demo-2 Ready", "demo-3 Ready", "demo-4 Ready"];
+    assert_eq!(demo.swarm_nodes("demo-1"), all);
     let elsewhere: Vec<_> = demo.attempts_after(before).into_iter().filter(|it| !it.ends_with("@demo-4")).collect();
     assert_eq!(elsewhere, [""; 0], "the others were not touched");
 
     demo.rebar(&["deployment", "remove-node", "demo", "demo-4"]).ok();
     demo.rebar(&["apply", "demo", "--yes", "--timeout", "3m"]).ok();
-    assert_eq!(swarm_nodes(), ["demo-1 Ready", "demo-2 Ready", "demo-3 Ready"]);
+    assert_eq!(demo.swarm_nodes("demo-1"), all[..3]);
     demo.rebar(&["node", "rm", "demo-4"]).ok();
     let records = demo.rebar(&["service", "dns", "ls", "-o", "json"]).ok().out;
     assert!(!records.contains("demo-4"), "its name went with it: {records}");
@@ -135,4 +146,18 @@ fn no_secret_is_anywhere(dir: &Path) {
         let bytes = fs::read(dir.join(file)).unwrap_or_default();
         assert!(!bytes.windows(9).any(|it| it == b"SWMTKN-1-"), "{file} holds a join token");
     }
+}
+
+#[test]
+fn a_swarm_of_three_managers_loses_two_in_order() {
+    let demo = Demo::new("rebar-e2e-ha", "172.30.79.0/24", 18_292);
+    Done::of(&mut demo.command(&["--nodes", "4", "--managers", "3", "--cycles", "1"])).ok();
+    let four = ["demo-1 Ready Leader", "demo-2 Ready Reachable", "demo-3 Ready Reachable", "demo-4 Ready"];
+    assert_eq!(demo.swarm_nodes("demo-1"), four);
+    // The leader is among them: another is elected, and the roles that ran on it move.
+    for manager in ["demo-1", "demo-2"] {
+        demo.rebar(&["deployment", "remove-node", "demo", manager]).ok();
+    }
+    demo.rebar(&["apply", "demo", "--yes", "--timeout", "3m"]).ok();
+    assert_eq!(demo.swarm_nodes("demo-3"), ["demo-3 Ready Leader", "demo-4 Ready"]);
 }
