@@ -26,10 +26,8 @@ const CLOCKS: [(&str, &str); 5] = [
 ];
 
 /// Where a test may sleep, how often, and why.
-const SLEEPS: [(&str, usize, &str); 6] = [
+const SLEEPS: [(&str, usize, &str); 4] = [
     ("agents/agent/tests/common/agent.rs", 1, "files and processes do not say when they change"),
-    ("engine/gateway/tests/it/access.rs", 1, "that something is over after a while, only a while can show"),
-    ("engine/gateway/tests/it/session.rs", 1, "that nothing happens for a while, only a while can show"),
     ("engine/providers/tests/docker.rs", 1, "systemd in a container does not say when it is up"),
     ("tests/conformance/src/postgres.rs", 2, "a server does not say when it is up"),
     ("tests/conformance/tests/sqlite.rs", 1, "the moment of the kill is what is drawn"),
