@@ -35,8 +35,8 @@ fn value(world: &World, deployment: &Deployment, workload: &Workload, source: &S
         Source::Deployment(parameter) => parameter_value(world, deployment, workload, parameter),
         Source::Group { group, field } => group_value(world, deployment, group, *field),
         Source::Role { role, output, take } => role_value(world, deployment, role, output, *take),
-        // A deployment is no node, and expressions belong to the planner.
-        Source::Node(_) | Source::Expr(_) => None,
+        // A deployment is no node, and the site and expressions belong to the planner.
+        Source::Node(_) | Source::Expr(_) | Source::Site(_) | Source::Secret(_) => None,
     }
 }
 
@@ -84,6 +84,8 @@ fn origin(source: &Source) -> String {
     match source {
         Source::Deployment(parameter) => format!("parameter {parameter}"),
         Source::Node(fact) => format!("fact {fact}"),
+        Source::Site(path) => format!("site {path}"),
+        Source::Secret(name) => format!("site secret {name}"),
         Source::Group { group, .. } => format!("group {group}"),
         Source::Role { role, output, .. } => format!("output {output} of role {role}"),
         Source::Expr(expression) => format!("expression {expression}"),

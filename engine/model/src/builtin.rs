@@ -115,17 +115,43 @@ const PKI_CERT: BuiltinPorts = BuiltinPorts {
     ],
 };
 
+const WAIT_HTTP: BuiltinPorts = BuiltinPorts {
+    inputs: &[
+        needs("url", PortType::Text, "the address that is asked with GET, `http://` or `https://`"),
+        may("status", PortType::Integer, "the status that it has to answer with; by default any below 400"),
+        may("ca_pem", PortType::Text, "the authority that signed its certificate, in PEM; of `https` alone"),
+        may("timeout", PortType::Text, "how long it may take until it answers, such as `5m`"),
+    ],
+    outputs: &[may("url", PortType::Text, "the address")],
+};
+
+const WAIT_TCP: BuiltinPorts = BuiltinPorts {
+    inputs: &[
+        needs("address", PortType::Text, "the address that is connected to"),
+        needs("port", PortType::Integer, "the port that is connected to"),
+        may("timeout", PortType::Text, "how long it may take until it answers, such as `5m`"),
+    ],
+    outputs: &[may("endpoint", PortType::Text, "address and port, as `address:port`")],
+};
+
+/// The agent needs nothing to know for it, and has nothing to tell.
+const NODE_REBOOT: BuiltinPorts = BuiltinPorts { inputs: &[], outputs: &[] };
+
 impl BuiltinAction {
-    /// Its signature.
-    pub const fn ports(self) -> &'static BuiltinPorts {
-        match self {
+    /// Its signature; none while nothing carries it out.
+    pub const fn ports(self) -> Option<&'static BuiltinPorts> {
+        Some(match self {
             Self::IpamAddress => &IPAM_ADDRESS,
             Self::DnsRecord => &DNS_RECORD,
             Self::LbVip => &LB_VIP,
             Self::LbBackend => &LB_BACKEND,
             Self::PkiCa => &PKI_CA,
             Self::PkiCert => &PKI_CERT,
-        }
+            Self::NodeReboot => &NODE_REBOOT,
+            Self::WaitHttp => &WAIT_HTTP,
+            Self::WaitTcp => &WAIT_TCP,
+            Self::OsInstall | Self::BmcPower => return None,
+        })
     }
 }
 

@@ -16,6 +16,8 @@ mod parameter;
 mod plan;
 mod resource;
 mod role;
+mod rollout;
+mod runner;
 mod source;
 mod span;
 mod token;
@@ -42,17 +44,19 @@ pub use parameter::{Layer, Parameter, ParameterScope};
 pub use plan::{Action, Binding, Bound, Difference, Plan, PlanStep};
 pub use resource::{HealthCheck, ReadyWhen, Resource, ResourceId, ResourceKind};
 pub use role::{
-    Bind, BuiltinAction, Concurrency, InputSpec, Metadata, OnChange, OutputSpec, PhaseSpec, Phases, Require, Retries,
-    RetryReason, RoleManifest, RoleSpec, Runner, Scope,
+    Arch, Bind, Concurrency, Importance, InputSpec, Metadata, OnChange, OutputSpec, PhaseSpec, Phases, Platforms,
+    RebootPolicy, Require, Retries, RetryReason, RoleManifest, RoleSpec, Scope,
 };
+pub use rollout::{Amount, BreakerSpec, Canary, Gate, GateKind, GatePoint, OnTrip, Quorum, Rollout};
+pub use runner::{BuiltinAction, Runner, WasmRight};
 pub use source::{GroupField, Source, Take};
 pub use span::{InvalidSpan, Span};
 pub use token::{ApiToken, EnrolToken, TokenHash};
 pub use value::{SecretRef, secret_refs};
 pub use verdict::{Reason, Standing, Verdict, WhoActs};
 pub use workload::{
-    GroupSpec, ParameterSpec, RoleDefinition, Topology, Workload, WorkloadManifest, WorkloadMetadata, WorkloadOutput,
-    WorkloadSpec,
+    FormSection, GroupSpec, ParameterSpec, RoleDefinition, Topology, Used, Workload, WorkloadManifest,
+    WorkloadMetadata, WorkloadOutput, WorkloadSpec,
 };
 pub use world::{MissingFromWorld, World};
 

@@ -88,6 +88,22 @@ pub enum ResourceKind {
         /// How long it is valid.
         valid_for: Span,
     },
+    /// An address that has to answer HTTP requests.
+    WaitHttp {
+        /// The address.
+        url: String,
+        /// The status that it has to answer with; by default any below 400.
+        status: Option<u16>,
+        /// The authority that signed its certificate, in PEM.
+        ca_pem: Option<String>,
+    },
+    /// A port that has to take connections.
+    WaitTcp {
+        /// The address.
+        address: IpAddr,
+        /// The TCP port.
+        port: u16,
+    },
 }
 
 /// When a backend counts as there.
@@ -124,6 +140,8 @@ impl ResourceKind {
             Self::LbBackend { .. } => BuiltinAction::LbBackend,
             Self::PkiCa { .. } => BuiltinAction::PkiCa,
             Self::PkiCert { .. } => BuiltinAction::PkiCert,
+            Self::WaitHttp { .. } => BuiltinAction::WaitHttp,
+            Self::WaitTcp { .. } => BuiltinAction::WaitTcp,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The definition of a role as its author writes it in `role.yaml`: signature, runner and phases. What the planner makes of it
-//! lives in `node_role.rs`; positions, linting and packing in `rebar-manifest`.
+//! The definition of a role as its author writes it in `role.yaml`: signature and phases. Its runner is `runner.rs`, its
+//! rollout `rollout.rs`; what the planner makes of it lives in `node_role.rs`; positions, linting and packing in `rebar-manifest`.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{CapabilityName, GroupName, Ident, LockName, RoleName, Source, Span, Take};
+use crate::{CapabilityName, GroupName, Ident, LockName, RoleName, Rollout, Runner, Source, Span, Take};
 
 /// The document `role.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,9 +36,26 @@ pub struct Metadata {
     /// What it does, in one line.
     #[schemars(length(max = 120))]
     pub summary: String,
+    /// An image of the role's directory, for screens that have room for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon: Option<String>,
+    /// Whether people want to see it among all the others.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub importance: Importance,
     /// Free labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+}
+
+/// Whether people want to see a role among all the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Importance {
+    /// It has a line of its own.
+    #[default]
+    Normal,
+    /// It is folded away while nothing is wrong with it.
+    Low,
 }
 
 /// Signature, runner and phases of a role.
@@ -77,6 +94,9 @@ pub struct RoleSpec {
     /// A CEL expression over `deployment`, `params` and `node`; where it is false the role is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// The machines that it is made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platforms: Option<Platforms>,
     /// What its code sees, and nothing else.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<Ident, InputSpec>,
@@ -91,9 +111,65 @@ pub struct RoleSpec {
     /// Wipes data: always named in a plan, never retried silently, needs a grant when applied.
     #[serde(default, skip_serializing_if = "is_false")]
     pub destructive: bool,
+    /// Keeps what must not be lost: it is undone only where an operator names it with `--allow-protected`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub protect: bool,
+    /// Whether its code may have the machine rebooted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reboot: RebootPolicy,
     /// What keeps it from running beside others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
+    /// How its instances are changed, where that differs from the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+}
+
+/// The machines that a role is made for. A key that is left out allows everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Platforms {
+    /// Operating systems by the `ID` of os-release(5): `debian`, `ubuntu`, `rocky`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1))]
+    pub os: Vec<String>,
+    /// Processor architectures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1))]
+    pub arch: Vec<Arch>,
+}
+
+/// A processor architecture, as Debian names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// 64-bit x86.
+    Amd64,
+    /// 64-bit ARM.
+    Arm64,
+}
+
+impl Arch {
+    /// Its name among the facts of a node.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+/// Whether a role's code may have the machine rebooted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RebootPolicy {
+    /// Asking for it is a failure.
+    #[default]
+    Never,
+    /// When a phase asks for it.
+    Allowed,
+    /// After every `apply`, whether it asks or not.
+    Always,
 }
 
 /// How often a role runs, and where.
@@ -106,6 +182,18 @@ pub enum Scope {
     Leader,
     /// Once, without a node.
     Deployment,
+    /// Once, as a stand-in for something outside that others made and keep: its outputs are its inputs of the same name.
+    Service,
+}
+
+impl Scope {
+    /// Whether it runs on nodes; else there is one instance in a deployment, which has none.
+    pub const fn has_node(self) -> bool {
+        match self {
+            Self::Node | Self::Leader => true,
+            Self::Deployment | Self::Service => false,
+        }
+    }
 }
 
 /// Where a role lands.
@@ -192,51 +280,6 @@ pub struct OutputSpec {
     /// Whether a re-run is expected to give the same value; a change is reported.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stable: bool,
-}
-
-/// What carries a role out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "camelCase", deny_unknown_fields)]
-pub enum Runner {
-    /// Files of the role's directory, run by a shell or by their own `#!` line.
-    Script {
-        /// The program that reads the files; by default the `#!` line decides, else `/bin/sh`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        shell: Option<String>,
-        /// The user to run as; by default root.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        user: Option<String>,
-    },
-    /// A resource that the engine makes.
-    Builtin {
-        /// Which one.
-        action: BuiltinAction,
-    },
-    /// Nothing: a point that others wait for.
-    Noop {},
-}
-
-/// The resources that the engine makes itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum BuiltinAction {
-    /// A DNS record set.
-    #[serde(rename = "dns.record")]
-    DnsRecord,
-    /// An address out of a pool.
-    #[serde(rename = "ipam.address")]
-    IpamAddress,
-    /// An address and port that the load balancer answers on.
-    #[serde(rename = "lb.vip")]
-    LbVip,
-    /// A place behind a VIP.
-    #[serde(rename = "lb.backend")]
-    LbBackend,
-    /// A certificate authority of the deployment.
-    #[serde(rename = "pki.ca")]
-    PkiCa,
-    /// A certificate for a key that stays where it is.
-    #[serde(rename = "pki.cert")]
-    PkiCert,
 }
 
 /// What a role can be asked to do.

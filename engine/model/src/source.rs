@@ -14,6 +14,10 @@ pub enum Source {
     Deployment(Ident),
     /// A fact of the node, as a dotted path such as `addresses.primary`.
     Node(String),
+    /// Something of the site: a parameter of the global level, and the way into it, as a dotted path such as `dns.domain`.
+    Site(String),
+    /// A secret of the site: the name of a parameter of the global level that was set as a secret.
+    Secret(Ident),
     /// The members of a group.
     Group {
         /// Which group.
@@ -85,6 +89,10 @@ struct Fields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     node: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    site: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<Ident>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<GroupName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     field: Option<GroupField>,
@@ -102,59 +110,24 @@ impl TryFrom<Fields> for Source {
     type Error = &'static str;
 
     fn try_from(fields: Fields) -> Result<Self, Self::Error> {
-        match fields {
-            Fields {
-                deployment: Some(it),
-                node: None,
-                group: None,
-                field: None,
-                role: None,
-                output: None,
-                take: None,
-                expr: None,
-            } => Ok(Self::Deployment(it)),
-            Fields {
-                node: Some(it),
-                deployment: None,
-                group: None,
-                field: None,
-                role: None,
-                output: None,
-                take: None,
-                expr: None,
-            } => Ok(Self::Node(it)),
-            Fields {
-                group: Some(group),
-                field,
-                deployment: None,
-                node: None,
-                role: None,
-                output: None,
-                take: None,
-                expr: None,
-            } => Ok(Self::Group { group, field: field.unwrap_or_default() }),
-            Fields {
-                role: Some(role),
-                output: Some(output),
-                take,
-                deployment: None,
-                node: None,
-                group: None,
-                field: None,
-                expr: None,
-            } => Ok(Self::Role { role, output, take: take.unwrap_or_default() }),
-            Fields {
-                expr: Some(it),
-                deployment: None,
-                node: None,
-                group: None,
-                field: None,
-                role: None,
-                output: None,
-                take: None,
-            } => Ok(Self::Expr(it)),
+        let Fields { deployment, node, site, secret, group, field, role, output, take, expr } = fields;
+        let of_group = group.is_some() || field.is_none();
+        let of_role = role.is_some() == output.is_some() && (role.is_some() || take.is_none());
+        let mut sources = [
+            deployment.map(Self::Deployment),
+            node.map(Self::Node),
+            site.map(Self::Site),
+            secret.map(Self::Secret),
+            group.map(|group| Self::Group { group, field: field.unwrap_or_default() }),
+            role.zip(output).map(|(role, output)| Self::Role { role, output, take: take.unwrap_or_default() }),
+            expr.map(Self::Expr),
+        ]
+        .into_iter()
+        .flatten();
+        match (sources.next(), sources.next()) {
+            (Some(source), None) if of_group && of_role => Ok(source),
             _ => Err(
-                "`from` takes exactly one of deployment, node, group (with field), role and output (with take), expr",
+                "`from` takes exactly one of deployment, node, site, secret, group (with field), role and output (with take), expr",
             ),
         }
     }
@@ -165,6 +138,8 @@ impl From<Source> for Fields {
         match source {
             Source::Deployment(it) => Self { deployment: Some(it), ..Self::default() },
             Source::Node(it) => Self { node: Some(it), ..Self::default() },
+            Source::Site(it) => Self { site: Some(it), ..Self::default() },
+            Source::Secret(it) => Self { secret: Some(it), ..Self::default() },
             Source::Group { group, field } => Self { group: Some(group), field: Some(field), ..Self::default() },
             Source::Role { role, output, take } => {
                 Self { role: Some(role), output: Some(output), take: Some(take), ..Self::default() }
@@ -188,6 +163,8 @@ impl JsonSchema for Source {
         json_schema!({"oneOf": [
             closed(serde_json::json!({"deployment": ident}), &["deployment"]),
             closed(serde_json::json!({"node": {"type": "string"}}), &["node"]),
+            closed(serde_json::json!({"site": {"type": "string"}}), &["site"]),
+            closed(serde_json::json!({"secret": ident}), &["secret"]),
             closed(serde_json::json!({"group": name, "field": field}), &["group"]),
             closed(serde_json::json!({"role": name, "output": ident, "take": take}), &["role", "output"]),
             closed(serde_json::json!({"expr": {"type": "string"}}), &["expr"]),

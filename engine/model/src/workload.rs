@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Digest, GroupName, Ident, OnChange, RoleManifest, RoleName, Source, WorkloadName};
+use crate::{Digest, GroupName, Ident, OnChange, RoleManifest, RoleName, Rollout, Source, WorkloadName};
 
 /// The document `workload.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +50,9 @@ pub struct WorkloadMetadata {
     /// Words to find it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
+    /// An image of the package, for screens that have room for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon: Option<String>,
 }
 
 /// Parameters, groups, topologies and outputs of a workload.
@@ -59,6 +62,9 @@ pub struct WorkloadSpec {
     /// The versions of Rebar that can deploy it, as a semver requirement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
+    /// The workloads whose roles and parameters it takes over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<Used>,
     /// The parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<Ident, ParameterSpec>,
@@ -70,6 +76,36 @@ pub struct WorkloadSpec {
     /// Named shapes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub topologies: BTreeMap<String, Topology>,
+    /// How changes are brought to its nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// How screens lay out its parameters; those that no section names come last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub form: Vec<FormSection>,
+}
+
+/// Another workload whose roles and parameters are taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Used {
+    /// Its name.
+    pub workload: WorkloadName,
+    /// Which of its versions, as a semver requirement; the highest that is imported is taken.
+    #[schemars(with = "String")]
+    pub version: semver::VersionReq,
+}
+
+/// A section of a form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FormSection {
+    /// Its heading.
+    pub section: String,
+    /// The parameters, in their order.
+    pub fields: Vec<Ident>,
+    /// Whether it is folded away at first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub advanced: bool,
 }
 
 /// A parameter of a workload.
@@ -81,7 +117,10 @@ pub struct ParameterSpec {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Its value when no level sets it.
+    /// Where its value comes from when no level sets it: the site, or a secret of the site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Source>,
+    /// Its value when nothing else gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
     /// Whether the value is a secret.
@@ -157,7 +196,7 @@ pub struct Workload {
     pub metadata: WorkloadMetadata,
     /// Parameters, groups, topologies.
     pub spec: WorkloadSpec,
-    /// Its roles.
+    /// Its roles, those of the workloads that it uses among them.
     pub roles: BTreeMap<RoleName, Arc<RoleDefinition>>,
 }
 

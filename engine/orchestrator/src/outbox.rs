@@ -58,7 +58,7 @@ fn prepare(world: &rebar_model::World, attempt: AttemptId) -> Option<Work> {
     let attempt = world.attempts().get(&attempt)?;
     let node_role = world.node_role(&attempt.node_role)?;
     let role = &world.role_of(&node_role.spec)?.manifest.spec;
-    let Runner::Script { shell, user } = &role.runner else { return None };
+    let Runner::Script { shell, user, .. } = &role.runner else { return None };
     let phases = attempt.phases.iter().filter_map(|phase| {
         let spec = role.phases.get(*phase)?;
         Some(PhaseWork {

@@ -1,7 +1,7 @@
 //! Makes attempts: which phases they ask for, how long they may take.
 
 use jiff::Timestamp;
-use rebar_model::{Attempt, AttemptKind, NodeRole, Phase, PhaseSpec, RoleSpec, Runner, Span, World};
+use rebar_model::{Attempt, AttemptKind, BuiltinAction, NodeRole, Phase, PhaseSpec, RoleSpec, Runner, Span, World};
 
 use crate::resolve::Resolved;
 
@@ -10,6 +10,15 @@ pub const DEADLINE_SLACK: Span = Span::from_secs(60);
 
 /// What a service may take where the role says nothing.
 const SERVICE_TIMEOUT: Span = Span::from_secs(60);
+
+/// What a machine may take to go down and come back.
+const REBOOT_TIMEOUT: Span = Span::from_secs(15 * 60);
+
+/// The input with which a role says how long its service may take.
+fn timeout_input(resolved: &Resolved) -> Option<Span> {
+    let (_, input) = resolved.inputs.iter().find(|(name, _)| name.as_str() == "timeout")?;
+    input.value.as_str()?.parse().ok()
+}
 
 /// The phases of an attempt, in the order in which they run; only those that the role has.
 pub fn phases_of(role: &RoleSpec, kind: AttemptKind, content_changed: bool) -> Vec<Phase> {
@@ -42,10 +51,9 @@ pub(crate) fn next_attempt(
     let changed = node_role.status.last.as_ref().is_some_and(|it| it.content != node_role.spec.content);
     let phases = phases_of(role, kind, changed);
     let allowed = match role.runner {
-        Runner::Builtin { .. } | Runner::Noop {} => {
-            role.phases.apply.as_ref().and_then(|it| it.timeout).unwrap_or(SERVICE_TIMEOUT)
-        }
-        Runner::Script { .. } => phases
+        Runner::Builtin { action: BuiltinAction::NodeReboot } => REBOOT_TIMEOUT,
+        Runner::Builtin { .. } | Runner::Noop {} => timeout_input(&resolved).unwrap_or(SERVICE_TIMEOUT),
+        _ => phases
             .iter()
             .filter_map(|phase| role.phases.get(*phase))
             .map(|it| it.timeout.unwrap_or(PhaseSpec::DEFAULT_TIMEOUT))

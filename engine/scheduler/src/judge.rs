@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 use rebar_model::{
-    Freshness, Intent, Mode, NodeMode, NodeRole, NodeRoleId, Reason, Requirement, Runner, State, Take, World,
+    BuiltinAction, Freshness, Intent, Mode, NodeMode, NodeRole, NodeRoleId, Reason, Requirement, Runner, State, Take,
+    World,
 };
 
 use crate::resolve::{Resolved, resolve};
@@ -156,12 +157,13 @@ fn before_undo(world: &World, node_role: &NodeRole) -> Vec<NodeRoleId> {
 
 /// Whether there is anything to do when it goes.
 fn can_undo(world: &World, node_role: &NodeRole) -> bool {
-    world.role_of(&node_role.spec).is_some_and(|role| match role.manifest.spec.runner {
+    world.role_of(&node_role.spec).is_some_and(|role| match &role.manifest.spec.runner {
+        Runner::Builtin { action: BuiltinAction::NodeReboot } | Runner::Noop {} => false,
         Runner::Builtin { .. } => true,
-        Runner::Noop {} => false,
-        Runner::Script { .. } => {
+        runner => {
             let phases = &role.manifest.spec.phases;
-            phases.undo.is_some() || phases.drain.is_some()
+            let templates = matches!(runner, Runner::Script { templates, .. } if !templates.is_empty());
+            phases.undo.is_some() || phases.drain.is_some() || templates
         }
     })
 }

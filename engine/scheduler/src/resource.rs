@@ -48,6 +48,15 @@ pub(crate) fn resource_kind(
             usages: port.get("usages")?,
             valid_for: port.or("valid_for", DEFAULT_VALIDITY)?,
         },
+        BuiltinAction::WaitHttp => ResourceKind::WaitHttp {
+            url: port.get("url")?,
+            status: port.or("status", None)?,
+            ca_pem: port.or("ca_pem", None)?,
+        },
+        BuiltinAction::WaitTcp => ResourceKind::WaitTcp { address: port.get("address")?, port: port.get("port")? },
+        BuiltinAction::NodeReboot | BuiltinAction::OsInstall | BuiltinAction::BmcPower => {
+            return Err(format!("the engine has no service for `{}`", action.name()));
+        }
     })
 }
 

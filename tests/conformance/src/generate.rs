@@ -186,9 +186,19 @@ impl Generator {
             homepage: None,
             maintainers: Vec::new(),
             keywords: Vec::new(),
+            icon: None,
         };
         let (inputs, outputs) = (BTreeMap::new(), BTreeMap::new());
-        let spec = WorkloadSpec { engine: None, inputs, outputs, groups: BTreeMap::new(), topologies: BTreeMap::new() };
+        let spec = WorkloadSpec {
+            engine: None,
+            uses: Vec::new(),
+            inputs,
+            outputs,
+            groups: BTreeMap::new(),
+            topologies: BTreeMap::new(),
+            rollout: None,
+            form: Vec::new(),
+        };
         Ok(Workload { digest: self.digest(), metadata, spec, roles: BTreeMap::new() })
     }
 

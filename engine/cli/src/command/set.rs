@@ -129,7 +129,15 @@ mod tests {
     use super::*;
 
     fn spec(schema: Value) -> ParameterSpec {
-        ParameterSpec { schema, description: None, default: None, secret: false, on_change: None, examples: Vec::new() }
+        ParameterSpec {
+            schema,
+            description: None,
+            from: None,
+            default: None,
+            secret: false,
+            on_change: None,
+            examples: Vec::new(),
+        }
     }
 
     #[test]

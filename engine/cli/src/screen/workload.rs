@@ -86,16 +86,14 @@ fn scope(role: &RoleDefinition) -> &'static str {
         Scope::Node => "node",
         Scope::Leader => "leader",
         Scope::Deployment => "deployment",
+        Scope::Service => "service",
     }
 }
 
 fn runner(role: &RoleDefinition) -> String {
     match &role.manifest.spec.runner {
-        Runner::Script { .. } => "script".to_owned(),
-        Runner::Builtin { action } => {
-            serde_json::to_value(action).ok().and_then(|it| it.as_str().map(str::to_owned)).unwrap_or_default()
-        }
-        Runner::Noop {} => "noop".to_owned(),
+        Runner::Builtin { action } => action.name().to_owned(),
+        other => other.name().to_owned(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What agents say about themselves: here, gone, facts, and that an attempt is in their journal.
 
 use jiff::Timestamp;
-use rebar_model::{AttemptId, Change, Connection, Facts, Intent, Node, NodeName, Runner, World};
+use rebar_model::{AttemptId, Change, Connection, Facts, Intent, Node, NodeName, World};
 
+use super::report::is_remote;
 use crate::{Decision, Effect, Refusal};
 
 fn find<'a>(world: &'a World, name: &NodeName) -> Result<&'a Node, Refusal> {
@@ -28,13 +29,12 @@ pub(super) fn connected(
     for id in world.running_on(Some(name)) {
         let Some(node_role) = world.node_role(id) else { continue };
         let Some(attempt) = node_role.status.state.attempt() else { continue };
-        let script =
-            world.role_of(&node_role.spec).is_some_and(|it| matches!(it.manifest.spec.runner, Runner::Script { .. }));
+        let remote = is_remote(world, node_role);
         let wanted = node_role.status.intent == Intent::Present
             || matches!(node_role.status.state, rebar_model::State::Undoing { .. });
         if !wanted {
             decision.effects.push(Effect::Cancel { node: name.clone(), attempt });
-        } else if script && !held.contains(&attempt) {
+        } else if remote && !held.contains(&attempt) {
             decision.effects.push(Effect::Dispatch { node: name.clone(), attempt });
         }
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use rebar_model::{
-    AttemptKind, Change, Failure, FailureKind, Intent, Mode, NodeRole, NodeRoleId, Outcome, Report, Resource, Runner,
-    State, Trigger, World,
+    AttemptKind, BuiltinAction, Change, Failure, FailureKind, Intent, Mode, NodeRole, NodeRoleId, Outcome, Report,
+    Resource, Runner, State, Trigger, World,
 };
 
 use super::{find, move_to, moved};
@@ -115,10 +115,16 @@ fn start(
     decision.change(Change::AttemptPut { attempt: Box::new(attempt.clone()) });
     decision.change(move_to(id, status));
     match &role.runner {
-        Runner::Noop {} => decision.next.push(ended(
-            attempt.id,
-            Report::Succeeded { outputs: std::collections::BTreeMap::new(), converged: false, note: None },
-        )),
+        Runner::Noop {} => {
+            // Only what the role declares; a stand-in passes on what it is told.
+            let outputs = attempt.inputs.iter().filter(|(name, _)| role.outputs.contains_key(*name));
+            let outputs = outputs.map(|(name, it)| (name.clone(), it.value.clone())).collect();
+            decision.next.push(ended(attempt.id, Report::Succeeded { outputs, converged: false, note: None }));
+        }
+        Runner::Builtin { action: BuiltinAction::NodeReboot } if attempt.node.is_some() => {
+            let node = attempt.node.clone().into_iter();
+            decision.effects.extend(node.map(|node| Effect::Dispatch { node, attempt: attempt.id }));
+        }
         Runner::Builtin { .. } if kind == AttemptKind::Undo => {
             decision.change(Change::ResourceRemoved { id: rebar_model::ResourceId(id.clone()) });
             decision.effects.push(Effect::Reconcile);
@@ -131,7 +137,12 @@ fn start(
             }
             Err(message) => decision.next.push(ended(attempt.id, Report::Failed(setup_failure(message)))),
         },
-        Runner::Script { .. } => match (&attempt.node, attempt.phases.is_empty()) {
+        runner if runner.missing().is_some() => {
+            let what = runner.missing().unwrap_or_default();
+            let message = format!("this version does not have {what}");
+            decision.next.push(ended(attempt.id, Report::Failed(setup_failure(message))));
+        }
+        _ => match (&attempt.node, attempt.phases.is_empty()) {
             (Some(node), false) => {
                 decision.effects.push(Effect::Dispatch { node: node.clone(), attempt: attempt.id });
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rebar_model::{
     Attempt, AttemptId, AttemptKind, Change, Failure, FailureKind, Ident, Intent, NodeName, NodeRole, Outcome, Phase,
-    Report, Resource, Runner, State, Success, Trigger, World,
+    Report, Resource, State, Success, Trigger, World,
 };
 use serde_json::Value;
 
@@ -228,7 +228,7 @@ pub(super) fn free(world: &World, node_role: &NodeRole, decision: &mut Decision)
 
 /// Whether an attempt is carried out by an agent.
 pub(super) fn is_remote(world: &World, node_role: &NodeRole) -> bool {
-    world.role_of(&node_role.spec).is_some_and(|it| matches!(it.manifest.spec.runner, Runner::Script { .. }))
+    world.role_of(&node_role.spec).is_some_and(|it| it.manifest.spec.runner.on_agent())
 }
 
 /// Has an attempt that is under way ended, wherever it runs. Engine-run ones end at once.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     PlanError,
     land::{Instance, Landscape},
-    parameter::{decide, mismatch},
+    parameter::{decide, mismatch, missing_in_site, site},
 };
 use crate::expr::evaluate;
 
@@ -66,6 +66,10 @@ fn find(
             let origin = format!("fact {path} of {}", node.name);
             let bound = node.fact(path).map(|value| Bound::Value { value, origin });
             or_missing(bound, format!("node `{}` has not reported `{path}`; is its agent here?", node.name))
+        }
+        Some(source @ (Source::Site(_) | Source::Secret(_))) => {
+            let bound = site(world, source).map(|it| Bound::Value { value: it.value, origin: it.origin });
+            or_missing(bound, missing_in_site(source))
         }
         Some(Source::Group { group, field }) => members(landscape, group, *field).map(Some).map_err(missing),
         Some(Source::Expr(expr)) => evaluate(expr, &landscape.variables(world, instance.node))

@@ -6,8 +6,8 @@ use std::{
 };
 
 use rebar_model::{
-    Deployment, GroupName, GroupSpec, Node, NodeName, NodeRoleId, RoleDefinition, RoleName, Runner, RunsOn, Scope,
-    Source, Target, Workload, World,
+    Deployment, GroupName, GroupSpec, Node, NodeName, NodeRoleId, RoleDefinition, RoleName, RunsOn, Scope, Source,
+    Target, Workload, World,
 };
 use serde_json::{Value, json};
 
@@ -28,10 +28,7 @@ impl Instance<'_> {
     /// The node whose agent runs it.
     pub fn agent(&self) -> Option<NodeName> {
         let spec = &self.role.manifest.spec;
-        let default = match spec.runner {
-            Runner::Script { .. } if spec.scope != Scope::Deployment => RunsOn::Agent,
-            _ => RunsOn::Engine,
-        };
+        let default = if spec.runner.on_agent() && spec.scope.has_node() { RunsOn::Agent } else { RunsOn::Engine };
         match spec.runs_on.unwrap_or(default) {
             RunsOn::Agent => self.node.map(|it| it.name.clone()),
             RunsOn::Engine => None,
@@ -191,7 +188,7 @@ fn explicit<'a>(landscape: &Landscape<'a>) -> Wanted<'a> {
     for (name, role) in &landscape.workload.roles {
         let spec = &role.manifest.spec;
         let bind = spec.bind.clone().unwrap_or_default();
-        if spec.scope == Scope::Deployment {
+        if !spec.scope.has_node() {
             if !bind.implicit {
                 wanted.insert((name, None));
             }
@@ -219,7 +216,7 @@ fn implied<'a>(landscape: &Landscape<'a>, wanted: &Wanted<'a>) -> Option<Wanted<
             let Some((needed, definition)) = landscape.workload.roles.get_key_value(&needed) else { continue };
             let spec = &definition.manifest.spec;
             let Some(bind) = spec.bind.as_ref().filter(|it| it.implicit) else { continue };
-            if spec.scope == Scope::Deployment {
+            if !spec.scope.has_node() {
                 more.insert((needed, None));
                 continue;
             }

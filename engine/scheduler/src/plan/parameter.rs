@@ -1,7 +1,8 @@
-//! Parameter values: node over deployment over profile over global over the workload's default, with every level that had a say.
+//! Parameter values: node over deployment over profile over global over the site over the workload's default, with every level
+//! that had a say.
 
 use rebar_model::{
-    Deployment, Ident, Layer, Node, ParameterScope, ParameterSpec, ProfileName, SecretRef, Workload, World,
+    Deployment, Ident, Layer, Node, ParameterScope, ParameterSpec, ProfileName, SecretRef, Source, Workload, World,
 };
 use serde_json::{Map, Value};
 
@@ -24,6 +25,11 @@ pub(crate) fn layers(
     let default = workload.spec.inputs.get(name).and_then(|it| it.default.clone());
     let level = format!("workload default {}", workload.reference());
     let mut layers = vec![Layer { level, value: default, by: None, at: None, wins: false }];
+    if let Some(source) = workload.spec.inputs.get(name).and_then(|it| it.from.as_ref()) {
+        let found = site(world, source);
+        let level = found.as_ref().map_or_else(|| in_site(source), |it| it.origin.clone());
+        layers.push(Layer { level, value: found.map(|it| it.value), by: None, at: None, wins: false });
+    }
     let mut scopes = vec![ParameterScope::Global];
     scopes.extend(profiles(deployment, node).cloned().map(ParameterScope::Profile));
     scopes.push(ParameterScope::Deployment(deployment.name.clone()));
@@ -42,6 +48,49 @@ pub(crate) fn layers(
         winner.wins = true;
     }
     layers
+}
+
+/// What a site gives: a parameter of the global level, or what lies inside of it. A secret is one that was set as a secret.
+pub(super) fn site(world: &World, source: &Source) -> Option<Decided> {
+    let value = match source {
+        Source::Site(path) => {
+            let mut parts = path.split('.');
+            let name = Ident::new(parts.next()?).ok()?;
+            let whole = &world.parameter(&ParameterScope::Global, &name)?.value;
+            parts.try_fold(whole, |value, part| value.get(part))?.clone()
+        }
+        Source::Secret(name) => {
+            let value = &world.parameter(&ParameterScope::Global, name)?.value;
+            SecretRef::from_value(value).map(|_| value.clone())?
+        }
+        _ => return None,
+    };
+    Some(Decided { value, origin: in_site(source) })
+}
+
+/// What a value of the site is called.
+fn in_site(source: &Source) -> String {
+    match source {
+        Source::Secret(name) => format!("site secret {name}"),
+        Source::Site(path) => format!("site {path}"),
+        _ => "site".to_owned(),
+    }
+}
+
+/// What to do when the site has no such value.
+pub(super) fn missing_in_site(source: &Source) -> String {
+    match source {
+        Source::Secret(name) => {
+            format!("the site has no secret `{name}`; use `rebar attr set --global --secret {name} -`")
+        }
+        Source::Site(path) => {
+            let name = path.split('.').next().unwrap_or(path);
+            format!(
+                "the site has no `{path}`; it is looked for in the parameter `{name}` of the global level, which `rebar attr set --global {name} VALUE` sets"
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 /// The profiles that have a say: of the deployment, then of the node.

@@ -13,9 +13,8 @@ use crate::{
 pub(super) fn check(context: &mut Context<'_>) {
     for (name, document, manifest) in context.draft.typed() {
         let Runner::Builtin { action } = &manifest.spec.runner else { continue };
-        let text = serde_json::to_value(action).ok().and_then(|it| it.as_str().map(str::to_owned)).unwrap_or_default();
-        let role = Role { name, document, manifest, action: text };
-        let ports = action.ports();
+        let Some(ports) = action.ports() else { continue };
+        let role = Role { name, document, manifest, action: action.name() };
         role.missing(context, ports.inputs);
         for (section, ports) in [("inputs", ports.inputs), ("outputs", ports.outputs)] {
             role.unknown(context, section, ports);
@@ -29,7 +28,7 @@ struct Role<'a> {
     name: &'a str,
     document: &'a Document,
     manifest: &'a RoleManifest,
-    action: String,
+    action: &'static str,
 }
 
 impl Role<'_> {

@@ -7,7 +7,7 @@ use cel::{
     IdedExpr, Program,
     common::ast::{EntryExpr, Expr, LiteralValue, operators},
 };
-use rebar_model::{Scope, Source};
+use rebar_model::Source;
 
 use super::{Context, references, uses::Use};
 use crate::{
@@ -39,7 +39,7 @@ pub(super) fn check(context: &mut Context<'_>) {
             let place = document.place(&["spec", "when"]);
             let reads = compile(context, &place, text, &["deployment", "params", "node"]);
             if let Some(reads) = reads
-                && manifest.spec.scope == Scope::Deployment
+                && !manifest.spec.scope.has_node()
                 && reads.variables.contains("node")
             {
                 without_node(context, place, &format!("`when` of role {role}"));

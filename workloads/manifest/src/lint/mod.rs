@@ -105,6 +105,6 @@ impl<'a> Context<'a> {
 
     /// Whether a role has one instance in a deployment, whatever the groups.
     fn is_single(manifest: &RoleManifest) -> bool {
-        matches!(manifest.spec.scope, Scope::Leader | Scope::Deployment)
+        manifest.spec.scope != Scope::Node
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn check(context: &mut Context<'_>) {
     for (name, document, manifest) in context.draft.typed() {
         match &manifest.spec.runner {
             Runner::Script { shell, .. } => script(context, name, document, manifest, shell.is_some()),
-            Runner::Builtin { .. } | Runner::Noop {} => {
+            _ => {
                 if !document.keys(&["spec", "phases"]).is_empty() {
                     let place = document.key_place(&["spec", "phases"]);
                     let message = format!("role {name} has phases, and its runner does not run them");

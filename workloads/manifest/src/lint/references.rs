@@ -80,7 +80,8 @@ fn source(context: &mut Context<'_>, each: &Use<'_>) {
                 self::output(context, each.place("output"), name.as_str(), output.as_str());
             }
         }
-        Source::Node(_) | Source::Expr(_) => {}
+        // What a site has is known where it is deployed.
+        Source::Node(_) | Source::Expr(_) | Source::Site(_) | Source::Secret(_) => {}
     }
 }
 

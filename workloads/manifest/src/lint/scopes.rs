@@ -53,7 +53,7 @@ struct Edge<'a> {
 
 impl<'a> Edge<'a> {
     fn has_node(&self) -> bool {
-        self.reader.is_some_and(|(_, it)| it.spec.scope != Scope::Deployment)
+        self.reader.is_some_and(|(_, it)| it.spec.scope.has_node())
     }
 
     /// Whether the instance that `take` names can exist.
@@ -113,7 +113,7 @@ impl<'a> Edge<'a> {
         let missing: Vec<&str> = mine.iter().copied().filter(|it| !theirs.contains(it)).collect();
         let enough = match manifest.spec.scope {
             // The one node lies in one of the groups; only where none of them fits it is certain that it does not.
-            Scope::Leader | Scope::Deployment => missing.len() < mine.len(),
+            Scope::Leader | Scope::Deployment | Scope::Service => missing.len() < mine.len(),
             Scope::Node => missing.is_empty(),
         };
         // What is only there where somebody needs it may not be where the other one is missing.
@@ -190,7 +190,7 @@ fn never_bound(
     // A group may list it under a wrong name; that is said already.
     let misspelt = context.found.iter().any(|it| it.code == Code::UnknownRole && it.place.file == WORKLOAD);
     let readable = context.draft.workload.as_ref().is_some_and(|it| it.complete);
-    if manifest.spec.scope != Scope::Deployment && !implicit && !bound && !misspelt && readable {
+    if manifest.spec.scope.has_node() && !implicit && !bound && !misspelt && readable {
         let message = format!("no group has the role {name}, so it never runs");
         let help = "add it to the `roles` of a group, or write `bind: {groups: [GROUP]}`";
         context.push(Diagnostic::warning(Code::NeverBound, document.place(&["metadata", "name"]), message).help(help));

@@ -55,7 +55,7 @@ fn source_schema(context: &Context<'_>, source: &Source) -> Option<Value> {
                 Take::Same | Take::Leader | Take::One | Take::Any => schema,
             })
         }
-        Source::Expr(_) => None,
+        Source::Expr(_) | Source::Site(_) | Source::Secret(_) => None,
     }
 }
 
@@ -68,6 +68,7 @@ fn is_secret(context: &Context<'_>, source: &Source) -> bool {
         Source::Role { role, output, .. } => {
             context.manifest(role.as_str()).and_then(|it| it.spec.outputs.get(output)).is_some_and(|it| it.secret)
         }
+        Source::Secret(_) => true,
         _ => false,
     }
 }

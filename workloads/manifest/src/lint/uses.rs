@@ -1,7 +1,7 @@
 //! Every place of a package that reads a value by `from:`: the inputs of roles and the outputs of the workload, in one form
 //! for all checks.
 
-use rebar_model::{RoleManifest, Scope, Source};
+use rebar_model::{RoleManifest, Source};
 use serde_json::Value;
 
 use super::Context;
@@ -72,6 +72,6 @@ impl<'a> Use<'a> {
 
     /// Whether the reader has a node of its own.
     pub fn has_node(&self) -> bool {
-        self.reader.is_some_and(|(_, manifest)| manifest.spec.scope != Scope::Deployment)
+        self.reader.is_some_and(|(_, manifest)| manifest.spec.scope.has_node())
     }
 }
