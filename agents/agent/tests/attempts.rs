@@ -5,59 +5,11 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    agent::{Agent, is_alive, lines, until},
-    engine::Engine,
-    role::{archive, dispatch, phase, wire},
+    agent::{is_alive, lines, until},
+    role::{dispatch, phase, wire},
+    setup::{Setup, failed, succeeded},
 };
-use rebar_proto::v1::{
-    AttemptResult, Cancel, Dispatch, Failed, FailureKind, Phase, PhaseWork, Succeeded, attempt_result::Outcome,
-    engine_message,
-};
-
-fn succeeded(result: &AttemptResult) -> &Succeeded {
-    match result.outcome.as_ref().expect("an outcome") {
-        Outcome::Succeeded(succeeded) => succeeded,
-        Outcome::Failed(failed) => panic!("failed: {failed:?}"),
-    }
-}
-
-fn failed(result: &AttemptResult) -> &Failed {
-    match result.outcome.as_ref().expect("an outcome") {
-        Outcome::Failed(failed) => failed,
-        Outcome::Succeeded(succeeded) => panic!("succeeded: {succeeded:?}"),
-    }
-}
-
-struct Setup {
-    engine: Engine,
-    agent: Agent,
-}
-
-impl Setup {
-    async fn new() -> Self {
-        let engine = Engine::start().await;
-        let agent = Agent::running(&engine).await;
-        Self { engine, agent }
-    }
-
-    /// An order for a role of these files with these phases.
-    fn order(&self, attempt: u64, files: &[(&str, &str)], phases: Vec<PhaseWork>) -> Dispatch {
-        let (digest, bytes) = archive(files);
-        self.engine.content(&digest, bytes);
-        dispatch(attempt, &digest, phases)
-    }
-
-    async fn run(&self, order: Dispatch) -> AttemptResult {
-        let attempt = order.attempt;
-        self.engine.dispatch(order).await;
-        self.engine.result(attempt).await
-    }
-
-    /// Runs a script as the apply phase.
-    async fn apply(&self, attempt: u64, script: &str) -> AttemptResult {
-        self.run(self.order(attempt, &[("apply.sh", script)], vec![phase(Phase::Apply, "apply.sh")])).await
-    }
-}
+use rebar_proto::v1::{Cancel, FailureKind, Phase, engine_message};
 
 #[tokio::test]
 async fn inputs_go_in_and_outputs_come_out() {

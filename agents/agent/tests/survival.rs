@@ -7,7 +7,10 @@ use common::{
     engine::Engine,
     role::{archive, dispatch, phase},
 };
-use rebar_proto::v1::{AttemptResult, Dispatch, FailureKind, Phase, PhaseWork, attempt_result::Outcome};
+use rebar_proto::v1::{
+    AttemptResult, Cancel, Dispatch, FailureKind, Phase, PhaseWork, RebootPolicy, attempt_result::Outcome,
+    engine_message,
+};
 
 fn order(engine: &Engine, attempt: u64, files: &[(&str, &str)], phases: Vec<PhaseWork>) -> Dispatch {
     let (digest, bytes) = archive(files);
@@ -17,6 +20,11 @@ fn order(engine: &Engine, attempt: u64, files: &[(&str, &str)], phases: Vec<Phas
 
 fn apply(engine: &Engine, attempt: u64, script: &str) -> Dispatch {
     order(engine, attempt, &[("apply.sh", script)], vec![phase(Phase::Apply, "apply.sh")])
+}
+
+/// An order for a role whose `role.yaml` says this about reboots.
+fn with_reboot(policy: RebootPolicy, order: Dispatch) -> Dispatch {
+    Dispatch { reboot: policy.into(), ..order }
 }
 
 fn is_success(result: &AttemptResult) -> bool {
@@ -207,7 +215,8 @@ async fn a_reboot_in_the_middle_goes_on_with_the_next_phase() {
         ),
     ];
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
-    let mut order = order(&engine, 1, &files, vec![phase(Phase::Apply, "apply.sh"), phase(Phase::Verify, "verify.sh")]);
+    let order = order(&engine, 1, &files, vec![phase(Phase::Apply, "apply.sh"), phase(Phase::Verify, "verify.sh")]);
+    let mut order = with_reboot(RebootPolicy::Allowed, order);
     order.inputs_json = r#"{"secret":"survives boots"}"#.to_owned();
     order.secret_inputs = vec!["secret".to_owned()];
     engine.dispatch(order.clone()).await;
@@ -235,7 +244,7 @@ async fn a_phase_may_ask_to_be_run_again_after_the_reboot() {
     let marks = agent.file("marks");
     let script =
         format!("echo apply >> {0}; [ $(wc -l < {0}) -ge 2 ] || rebar-control reboot --again", marks.display());
-    engine.dispatch(apply(&engine, 1, &script)).await;
+    engine.dispatch(with_reboot(RebootPolicy::Allowed, apply(&engine, 1, &script))).await;
     until("the reboot", || agent.file("rebooted").exists()).await;
     power_cut(&mut agent, 1).await;
     agent.start();
@@ -249,7 +258,7 @@ async fn a_reboot_waits_for_the_neighbours() {
     let agent = Agent::running(&engine).await;
     engine.dispatch(apply(&engine, 1, &waiting(&agent))).await;
     engine.log_with(1, "begun").await;
-    engine.dispatch(apply(&engine, 2, "rebar-control reboot")).await;
+    engine.dispatch(with_reboot(RebootPolicy::Allowed, apply(&engine, 2, "rebar-control reboot"))).await;
     until("the wish", || {
         std::fs::read_to_string(agent.attempt_dir(2).join("status.json"))
             .is_ok_and(|text| text.contains("\"resume\":1"))
@@ -259,6 +268,93 @@ async fn a_reboot_waits_for_the_neighbours() {
     std::fs::write(agent.file("go"), "").expect("go");
     assert!(is_success(&engine.result(1).await));
     until("the reboot", || agent.file("rebooted").exists()).await;
+}
+
+#[tokio::test]
+async fn a_reboot_that_is_not_allowed_is_a_failure_that_says_what_to_write() {
+    let engine = Engine::start().await;
+    let agent = Agent::running(&engine).await;
+    for (attempt, script) in [(1, "rebar-control reboot"), (2, "rebar-control reboot --again")] {
+        engine.dispatch(apply(&engine, attempt, script)).await;
+        let result = engine.result(attempt).await;
+        let Some(Outcome::Failed(failed)) = result.outcome else { panic!("succeeded") };
+        assert_eq!((failed.kind(), failed.phase()), (FailureKind::Error, Phase::Apply));
+        assert_eq!(failed.message, "apply asked for a reboot, which needs `reboot: allowed` in role.yaml");
+    }
+    assert!(!agent.file("rebooted").exists());
+}
+
+#[tokio::test]
+async fn where_it_always_reboots_it_does_so_once_after_apply() {
+    let engine = Engine::start().await;
+    let mut agent = Agent::running(&engine).await;
+    let marks = agent.file("marks");
+    let files = [
+        ("check.sh", "exit $(rebar-input code)".to_owned()),
+        ("apply.sh", format!("echo apply >> {}; rebar-output early yes", marks.display())),
+        ("verify.sh", format!("echo verify >> {}", marks.display())),
+    ];
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let phases =
+        vec![phase(Phase::Check, "check.sh"), phase(Phase::Apply, "apply.sh"), phase(Phase::Verify, "verify.sh")];
+    let always = |attempt, code| {
+        let order = order(&engine, attempt, &files, phases.clone());
+        with_reboot(RebootPolicy::Always, Dispatch { inputs_json: format!("{{\"code\":{code}}}"), ..order })
+    };
+    // What is so already asks for nothing.
+    engine.dispatch(always(1, 0)).await;
+    assert!(is_success(&engine.result(1).await));
+    assert!(!agent.file("rebooted").exists());
+    engine.dispatch(always(2, 1)).await;
+    until("the reboot", || agent.file("rebooted").exists()).await;
+    power_cut(&mut agent, 2).await;
+    agent.start();
+    let result = engine.result(2).await;
+    let Some(Outcome::Succeeded(succeeded)) = result.outcome else { panic!("failed: {result:?}") };
+    assert_eq!(succeeded.outputs_json, r#"{"early":"yes"}"#);
+    assert_eq!(std::fs::read_to_string(marks).expect("marks"), "verify\napply\nverify\n");
+    assert_eq!(lines(&agent.file("rebooted")), 1);
+}
+
+#[tokio::test]
+async fn an_order_without_phases_reboots_the_machine_once() {
+    let engine = Engine::start().await;
+    let mut agent = Agent::running(&engine).await;
+    let alone = |attempt| with_reboot(RebootPolicy::Always, dispatch(attempt, "", Vec::new()));
+    engine.dispatch(alone(1)).await;
+    until("the reboot", || agent.file("rebooted").exists()).await;
+    power_cut(&mut agent, 1).await;
+    agent.start();
+    engine.connected(2).await;
+    // Whether it says that it has ended already is a matter of who is faster.
+    assert!(engine.with(|seen| seen.hellos[1].held.iter().any(|held| held.attempt == 1)));
+    assert!(is_success(&engine.result(1).await));
+    assert_eq!((lines(&agent.file("rebooted")), engine.log(1)), (1, String::new()));
+    // While a neighbour is waited for, it can still be cancelled.
+    engine.dispatch(apply(&engine, 2, &waiting(&agent))).await;
+    engine.log_with(2, "begun").await;
+    engine.dispatch(alone(3)).await;
+    until("the wish", || {
+        std::fs::read_to_string(agent.attempt_dir(3).join("status.json"))
+            .is_ok_and(|text| text.contains("\"resume\":0"))
+    })
+    .await;
+    engine.send(engine_message::Body::Cancel(Cancel { attempt: 3, epoch: 1 })).await;
+    let result = engine.result(3).await;
+    let Some(Outcome::Failed(failed)) = result.outcome else { panic!("succeeded") };
+    assert_eq!(failed.kind(), FailureKind::Cancelled);
+    std::fs::write(agent.file("go"), "").expect("go");
+    assert!(is_success(&engine.result(2).await));
+    assert_eq!(lines(&agent.file("rebooted")), 1);
+}
+
+#[tokio::test]
+async fn an_order_with_nothing_in_it_succeeds() {
+    let engine = Engine::start().await;
+    let agent = Agent::running(&engine).await;
+    engine.dispatch(dispatch(1, "", Vec::new())).await;
+    assert!(is_success(&engine.result(1).await));
+    assert!(!agent.file("rebooted").exists());
 }
 
 #[tokio::test]

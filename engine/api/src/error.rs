@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rebar_manifest::{Diagnostic, PackageError, Severity};
+use rebar_model::RoleName;
 use rebar_orchestrator::{EngineError, ImportError};
 use rebar_ports::{ProviderError, StoreError};
 use rebar_scheduler::{PlanError, Refusal};
@@ -171,6 +172,11 @@ fn refused(refusal: &Refusal) -> Kind {
         Refusal::NotGranted { roles } => {
             let flags: Vec<_> = roles.iter().map(|it| format!("--grant {it}")).collect();
             of(StatusCode::FORBIDDEN, "not granted").hint(format!("rebar apply … {}", flags.join(" ")))
+        }
+        Refusal::Protected { roles } => {
+            let names: Vec<_> = roles.iter().map(RoleName::as_str).collect();
+            of(StatusCode::FORBIDDEN, "protected")
+                .hint(format!("say --allow-protected {}, if it is to go", names.join(",")))
         }
         Refusal::Busy { deployment, .. } => {
             of(StatusCode::CONFLICT, "deployment busy").hint(format!("rebar wait {deployment} --for settled"))

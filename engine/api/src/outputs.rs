@@ -1,8 +1,7 @@
 //! What a deployment offers to people: the outputs that its workload declares, with the values that its node-roles have given.
 
-use rebar_model::{
-    Deployment, GroupField, GroupName, Ident, NodeRole, ParameterScope, RoleName, Source, Take, Workload, World,
-};
+use rebar_model::{Deployment, GroupField, GroupName, Ident, NodeRole, RoleName, Source, Take, Workload, World};
+use rebar_scheduler::parameter_value;
 use serde_json::{Map, Value};
 
 /// An output with its value, secrets as references.
@@ -32,22 +31,13 @@ pub(crate) fn outputs(world: &World, deployment: &Deployment) -> Vec<Output> {
 
 fn value(world: &World, deployment: &Deployment, workload: &Workload, source: &Source) -> Option<Value> {
     match source {
+        // As the deployment sees it: no node has a say in what it offers.
         Source::Deployment(parameter) => parameter_value(world, deployment, workload, parameter),
         Source::Group { group, field } => group_value(world, deployment, group, *field),
         Source::Role { role, output, take } => role_value(world, deployment, role, output, *take),
         // A deployment is no node, and the site and expressions belong to the planner.
         Source::Node(_) | Source::Expr(_) | Source::Site(_) | Source::Secret(_) => None,
     }
-}
-
-/// The value of a parameter as the deployment sees it: no node has a say in what it offers.
-fn parameter_value(world: &World, deployment: &Deployment, workload: &Workload, name: &Ident) -> Option<Value> {
-    let profiles = deployment.spec.profiles.iter().rev().cloned().map(ParameterScope::Profile);
-    let scopes = std::iter::once(ParameterScope::Deployment(deployment.name.clone()))
-        .chain(profiles)
-        .chain([ParameterScope::Global]);
-    let set = scopes.into_iter().find_map(|it| world.parameter(&it, name));
-    set.map(|it| it.value.clone()).or_else(|| workload.spec.inputs.get(name)?.default.clone())
 }
 
 fn group_value(world: &World, deployment: &Deployment, group: &GroupName, field: GroupField) -> Option<Value> {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use rebar_model::{Deployment, DeploymentName, Digest, NodeRole, NodeRoleId, ResourceId, State, Verdict, World};
 use rebar_orchestrator::Handle;
+use rebar_scheduler::protected;
 
 use crate::{
     address,
@@ -78,6 +79,7 @@ pub(crate) fn status_of(
         active: survey.active,
         settled: !survey.moving,
         needs_person: survey.needs_person,
+        protected: protected(world, &deployment.name),
         node_roles,
         seq: world.applied(),
         at: now,
@@ -87,6 +89,7 @@ pub(crate) fn status_of(
 fn node_role_view(world: &World, node_role: &NodeRole, verdict: Verdict, depth: u32) -> NodeRoleView {
     let (spec, status) = (&node_role.spec, &node_role.status);
     let last = status.last.as_ref();
+    let role = world.role_of(spec).map(|it| &it.manifest);
     let (since, attempt) = match &status.state {
         State::Waiting => (None, last.map(|it| it.attempt)),
         State::Queued { since } => (Some(*since), last.map(|it| it.attempt)),
@@ -102,7 +105,8 @@ fn node_role_view(world: &World, node_role: &NodeRole, verdict: Verdict, depth: 
         group: spec.group.clone(),
         ordinal: spec.ordinal,
         depth,
-        milestone: world.role_of(spec).is_some_and(|it| it.manifest.spec.milestone),
+        milestone: role.is_some_and(|it| it.spec.milestone),
+        importance: role.map(|it| it.metadata.importance).unwrap_or_default(),
         standing: verdict.standing,
         who: verdict.who,
         why: verdict.reasons.first().map(words::reason),

@@ -53,6 +53,17 @@ pub struct Globals {
     pub timeout: Option<Span>,
 }
 
+/// How a list is arranged.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Arrange {
+    /// Only these columns, in this order; those of -o wide too
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
+    pub columns: Vec<String>,
+    /// Sort by a column, as people count; downwards with a `-` before its name
+    #[arg(long, allow_hyphen_values = true, value_name = "COLUMN")]
+    pub sort: Option<String>,
+}
+
 /// How data is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -161,6 +172,8 @@ pub enum Command {
     Demo(Box<demo::Args>),
     /// Print the completions of a shell
     Completion(command::completion::Args),
+    /// Print the manual page, or write those of all commands
+    Man(command::man::Args),
     /// A topic (exit-codes, states, addressing, errors, environment), an error (RB2005), or a command
     Help(command::help::Args),
     /// The versions of this program and of the engine

@@ -6,9 +6,9 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::{
-    args::{Format, Globals, Progress, When},
-    failure::Failure,
-    screen::{Detail, Look},
+    args::{Arrange, Format, Globals, Progress, When},
+    failure::{Failure, Trouble},
+    screen::{Detail, Look, Table},
     terminal,
 };
 
@@ -76,6 +76,28 @@ impl Output {
             Format::Ndjson => items.iter().try_for_each(|it| self.line(it)),
             _ => self.data(&items, || items.iter().map(name).collect(), screen),
         }
+    }
+
+    /// Prints a list that people may arrange.
+    pub fn table<T: Serialize>(
+        &self,
+        items: &[T],
+        name: impl Fn(&T) -> String,
+        arrange: &Arrange,
+        table: impl FnOnce(&Look) -> Table,
+    ) -> Result<(), Failure> {
+        let wrong = |why: String| Failure::new(Trouble::Argument, why);
+        if !self.is_for_people() {
+            if !arrange.columns.is_empty() || arrange.sort.is_some() {
+                return Err(wrong("--columns and --sort arrange tables, and other formats have none".to_owned())
+                    .fix("leave them out, or say -o table"));
+            }
+            return self.list(items, name, |_| String::new());
+        }
+        // Who names columns may name those of wide tables too.
+        let detail = if arrange.columns.is_empty() { self.look.detail } else { Detail::Wide };
+        let table = table(&Look { detail, ..self.look }).arranged(&arrange.columns, arrange.sort.as_deref());
+        self.print(&table.map_err(wrong)?.render())
     }
 
     /// Prints one record on one line.

@@ -17,7 +17,9 @@ use rebar_orchestrator::{Engine, Handle, Listing, Ports, ServiceKind};
 use rebar_ports::{Authority, Clock, Provider, Service, Store};
 use rebar_providers::{DockerConfig, DockerProvider, JoinProvider};
 use rebar_scheduler::Command;
-use rebar_services::{AuthorityConfig, Dns, DnsConfig, EngineAuthority, Ipam, LbConfig, LoadBalancer, Pki, PkiConfig};
+use rebar_services::{
+    AuthorityConfig, Dns, DnsConfig, EngineAuthority, Ipam, LbConfig, LoadBalancer, Pki, PkiConfig, Waits,
+};
 use rebar_store_sql::{SealKey, SqlStore};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -265,6 +267,7 @@ struct Services {
     ipam: Arc<Ipam>,
     lb: Arc<LoadBalancer>,
     pki: Arc<Pki>,
+    waits: Arc<Waits>,
 }
 
 impl Services {
@@ -288,11 +291,13 @@ impl Services {
             ipam: Arc::new(Ipam::start(store.clone()).await?),
             lb: Arc::new(LoadBalancer::start(lb).await?),
             pki: Arc::new(Pki::start(PkiConfig::default(), store, clock).await?),
+            waits: Arc::new(Waits::start()),
         })
     }
 
     fn list(&self) -> Vec<Arc<dyn Service>> {
-        let mut services: Vec<Arc<dyn Service>> = vec![self.ipam.clone(), self.lb.clone(), self.pki.clone()];
+        let mut services: Vec<Arc<dyn Service>> =
+            vec![self.ipam.clone(), self.lb.clone(), self.pki.clone(), self.waits.clone()];
         if let Some(dns) = &self.dns {
             services.push(dns.clone());
         }
@@ -316,6 +321,7 @@ impl Services {
             dns.shutdown().await;
         }
         self.lb.shutdown().await;
+        self.waits.shutdown().await;
     }
 }
 

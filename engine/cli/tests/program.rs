@@ -2,8 +2,10 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 fn rebar(home: &Path, arguments: &[&str]) -> Output {
@@ -40,21 +42,49 @@ fn programs_can_rely_on_exit_codes() {
 #[test]
 fn an_engine_that_is_not_there_is_said_so() {
     let home = tempfile::tempdir().unwrap();
-    let ca = home.path().join("ca.pem");
-    fs::write(&ca, include_str!("ca.pem")).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_rebar"))
-        .args(["deployment", "ls"])
-        .env_clear()
-        .env("HOME", home.path())
-        .env("REBAR_URL", "https://127.0.0.1:1")
-        .env("REBAR_TOKEN", "secret-token")
-        .env("REBAR_CA_FILE", &ca)
-        .output()
-        .unwrap();
+    let output = engine(home.path(), 1, &["deployment", "ls"]).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(11), "{stderr}");
     assert!(stderr.contains("https://127.0.0.1:1 cannot be reached") && stderr.contains("fix:"), "{stderr}");
     assert!(!stderr.contains("secret-token"), "tokens are never printed");
+}
+
+/// An engine at a port of this host, with a token and a CA.
+fn engine(home: &Path, port: u16, arguments: &[&str]) -> Command {
+    let ca = home.join("ca.pem");
+    fs::write(&ca, include_str!("ca.pem")).expect("the home can be written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rebar"));
+    command.args(arguments).env_clear().env("HOME", home).env("REBAR_CA_FILE", &ca);
+    command.env("REBAR_URL", format!("https://127.0.0.1:{port}")).env("REBAR_TOKEN", "secret-token");
+    command
+}
+
+#[test]
+fn waiting_bears_an_engine_that_is_away_until_its_own_time_is_up() {
+    let home = tempfile::tempdir().unwrap();
+    let output = engine(home.path(), 1, &["wait", "demo", "--timeout", "1500ms"]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(11), "{stderr}");
+    assert_eq!(stderr.matches("trying again").count(), 1, "{stderr}");
+    assert!(stderr.contains("error[RB8002]") && output.stdout.is_empty(), "{stderr}");
+}
+
+#[test]
+fn waiting_without_a_timeout_goes_on_until_the_engine_is_there() {
+    let home = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut waiting = engine(home.path(), free.port(), &["wait", "demo"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().ends_with("trying again"));
+    let came = TcpListener::bind(free).and_then(|engine| engine.accept());
+    // What answers there is no engine, which no waiting changes.
+    drop(came.unwrap());
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
 }
 
 #[test]
@@ -77,6 +107,35 @@ fn a_new_package_passes_the_linter_and_a_broken_one_does_not() {
 }
 
 #[test]
+fn what_a_package_uses_is_named_with_its_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let packages = concat!(env!("CARGO_MANIFEST_DIR"), "/../../workloads/manifest/tests/packages");
+    let lint = |arguments: &str| {
+        let line = format!("workload lint {}", arguments.replace('@', &format!("{packages}/")));
+        let output = rebar(home.path(), &line.split_whitespace().collect::<Vec<_>>());
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, stdout, _) = lint("@full");
+    assert!(code == Some(0) && stdout.contains("warning[RB1208]") && stdout.contains("--with DIR"), "{stdout}");
+    let (code, stdout, _) = lint("@full --with @base");
+    assert!(code == Some(0) && !stdout.contains("RB1208") && !stdout.contains("RB1201"), "{stdout}");
+    let (code, stdout, stderr) = lint("@base --with @full");
+    assert!(code == Some(7) && stdout.is_empty() && stderr.contains("RB1208"), "{stderr}");
+    let (code, ..) = lint("@full --with @nowhere");
+    assert_eq!(code, Some(5));
+}
+
+#[test]
+fn lists_are_arranged_by_their_columns() {
+    let home = tempfile::tempdir().unwrap();
+    let output = rebar(home.path(), &["context", "list", "--columns", "engine,CONTEXT", "--sort", "-engine"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "ENGINE  CONTEXT\n");
+    check(home.path(), "context list --columns url", 2, "there is no column `url`; there are context, engine, ca");
+    check(home.path(), "context list --sort url", 2, "error[RB8007]");
+    check(home.path(), "context list -o json --sort engine", 2, "other formats have none");
+}
+
+#[test]
 fn schemas_and_completions_need_no_engine() {
     let home = tempfile::tempdir().unwrap();
     for document in ["role", "workload"] {
@@ -87,6 +146,14 @@ fn schemas_and_completions_need_no_engine() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(rebar(home.path(), &["completion", shell]).status.success());
     }
+    let page = rebar(home.path(), &["man"]).stdout;
+    assert!(String::from_utf8_lossy(&page).contains(".TH rebar 1"));
+    check(home.path(), "man --dir share/man1", 0, "written into share/man1");
+    for page in ["rebar.1", "rebar-plan.1", "rebar-node-add.1"] {
+        let text = fs::read_to_string(home.path().join("share/man1").join(page)).unwrap();
+        assert!(text.contains(".SH OPTIONS"), "{page}");
+    }
+    check(home.path(), "man --dir /dev/null/man1", 5, "cannot be written into /dev/null/man1");
     for topic in ["exit-codes", "states", "addressing", "errors", "environment", "RB1101", "RB9999", "node add"] {
         let words: Vec<&str> = ["help"].into_iter().chain(topic.split(' ')).collect();
         assert!(rebar(home.path(), &words).status.success(), "{topic}");

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use prost::Message;
-use rebar_model::{AttemptId, Digest, Epoch, Facts, Failure, FailureKind, Ident, NodeName, Phase, Report, Span};
+use rebar_model::{
+    AttemptId, AttemptKind, Digest, Epoch, Facts, Failure, FailureKind, Ident, NodeName, Phase, RebootPolicy, Report,
+    Span,
+};
 use rebar_ports::{AgentCommand, AgentHello, LogChunk, PhaseWork, Work};
 use rebar_proto::{MAX_CHUNK, MAX_MESSAGE, MAX_OUTPUTS, v1};
 use serde_json::Value;
@@ -292,6 +295,25 @@ fn dispatch(work: Work) -> v1::Dispatch {
         shell: work.shell.unwrap_or_default(),
         user: work.user.unwrap_or_default(),
         deadline: Some(prost_timestamp(work.deadline)),
+        kind: attempt_kind(work.kind).into(),
+        templates: work.templates.into_iter().map(|(path, target)| v1::Template { path, target }).collect(),
+        reboot: reboot_policy(work.reboot).into(),
+    }
+}
+
+fn attempt_kind(kind: AttemptKind) -> v1::AttemptKind {
+    match kind {
+        AttemptKind::Apply => v1::AttemptKind::Apply,
+        AttemptKind::Replace => v1::AttemptKind::Replace,
+        AttemptKind::Undo => v1::AttemptKind::Undo,
+    }
+}
+
+fn reboot_policy(policy: RebootPolicy) -> v1::RebootPolicy {
+    match policy {
+        RebootPolicy::Never => v1::RebootPolicy::Never,
+        RebootPolicy::Allowed => v1::RebootPolicy::Allowed,
+        RebootPolicy::Always => v1::RebootPolicy::Always,
     }
 }
 

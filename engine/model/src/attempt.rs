@@ -66,8 +66,14 @@ pub struct Attempt {
     pub node: Option<NodeName>,
     /// The epoch of the engine that dispatched it.
     pub epoch: Epoch,
+    /// The workload version whose role it carries out, whatever is planned meanwhile.
+    pub workload: Digest,
+    /// The content of that role.
+    pub content: Digest,
     /// The key that success will have.
     pub key: Digest,
+    /// The hash of the inputs whose change asks for a redeploy.
+    pub replace_key: Digest,
     /// What it sees; secrets as references.
     pub inputs: BTreeMap<Ident, ResolvedInput>,
     /// When it was dispatched.

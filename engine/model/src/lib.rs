@@ -8,6 +8,7 @@ mod builtin;
 mod change;
 mod deployment;
 mod digest;
+mod expression;
 mod id;
 mod name;
 mod node;
@@ -32,6 +33,7 @@ pub use builtin::{BuiltinPort, BuiltinPorts, PortType};
 pub use change::{Actor, Change, Record};
 pub use deployment::{Deployment, DeploymentSpec, Mode, Revision};
 pub use digest::{Digest, InvalidDigest};
+pub use expression::{ExpressionTooLarge, bound_expression};
 pub use id::{AttemptId, Epoch, RevisionNo, Seq};
 pub use name::{CapabilityName, DeploymentName, GroupName, LockName, NodeName, ProfileName, RoleName, WorkloadName};
 pub use name::{Ident, InvalidName, Name, kind};
@@ -55,7 +57,7 @@ pub use token::{ApiToken, EnrolToken, TokenHash};
 pub use value::{SecretRef, secret_refs};
 pub use verdict::{Reason, Standing, Verdict, WhoActs};
 pub use workload::{
-    FormSection, GroupSpec, ParameterSpec, RoleDefinition, Topology, Used, Workload, WorkloadManifest,
+    FormSection, GroupSpec, ParameterSpec, RoleDefinition, Taken, Topology, Used, Workload, WorkloadManifest,
     WorkloadMetadata, WorkloadOutput, WorkloadSpec,
 };
 pub use world::{MissingFromWorld, World};

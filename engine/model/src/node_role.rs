@@ -1,7 +1,7 @@
 //! One role on one node, or on the deployment itself: what the scheduler moves. [`NodeRoleSpec`] is what a plan made of the
 //! role, [`NodeRoleStatus`] where it stands; when it moves is decided in `rebar-scheduler`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -36,7 +36,7 @@ pub struct NodeRoleSpec {
     /// The place of the node in its group, from 0.
     pub ordinal: u32,
     /// Its inputs.
-    pub bindings: BTreeMap<Ident, Binding>,
+    pub bindings: BTreeMap<Ident, Arc<Binding>>,
     /// What has to be active before it runs.
     pub requires: Vec<Requirement>,
     /// The lock that it holds on its node while it runs.

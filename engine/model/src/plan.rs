@@ -28,6 +28,8 @@ pub struct Plan {
     pub steps: Vec<PlanStep>,
     /// The roles among them that wipe data and have to be granted by name.
     pub destructive: Vec<RoleName>,
+    /// The roles among them that keep what must not be lost, and of which something is or may be taken away.
+    pub protected: Vec<RoleName>,
 }
 
 /// One node-role of a plan.
@@ -39,6 +41,8 @@ pub struct PlanStep {
     pub action: Action,
     /// Why, one line each.
     pub differences: Vec<Difference>,
+    /// Whether what stands there is taken away: it leaves, or an input that asks for a redeploy changes or may change.
+    pub undoes: bool,
     /// How deep in the graph: steps of one depth do not wait for each other.
     pub depth: u32,
 }

@@ -61,6 +61,7 @@ pub enum Importance {
 /// Signature, runner and phases of a role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "keys of the format, each of which says something of its own")]
 pub struct RoleSpec {
     /// How often it runs, and where.
     pub scope: Scope,
@@ -250,6 +251,13 @@ pub struct InputSpec {
     /// Example values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<Value>,
+}
+
+impl InputSpec {
+    /// Whether its value is a secret: it says so, or its source is one.
+    pub fn is_secret(&self) -> bool {
+        self.secret || matches!(self.from, Some(Source::Secret(_)))
+    }
 }
 
 /// What a changed input asks for.

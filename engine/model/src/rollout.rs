@@ -146,7 +146,8 @@ pub enum Amount {
 }
 
 impl Amount {
-    const PATTERN: &'static str = "^(100|[0-9]{1,2})%$";
+    /// The pattern of a share that the schemas print.
+    pub const PATTERN: &'static str = "^(100|[0-9]{1,2})%$";
 }
 
 impl fmt::Display for Amount {
@@ -212,7 +213,8 @@ pub enum GatePoint {
 }
 
 impl GatePoint {
-    const PATTERN: &'static str = "^(canary|(100|[0-9]{1,2})%|(group|role):[a-z][a-z0-9]*(-[a-z0-9]+)*)$";
+    /// The pattern that the schemas print.
+    pub const PATTERN: &'static str = "^(canary|(100|[0-9]{1,2})%|(group|role):[a-z][a-z0-9]*(-[a-z0-9]+)*)$";
 }
 
 impl fmt::Display for GatePoint {

@@ -134,6 +134,13 @@ pub struct ParameterSpec {
     pub examples: Vec<Value>,
 }
 
+impl ParameterSpec {
+    /// Whether its value is a secret: it says so, or its source is one.
+    pub fn is_secret(&self) -> bool {
+        self.secret || matches!(self.from, Some(Source::Secret(_)))
+    }
+}
+
 /// What a deployment offers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -194,10 +201,31 @@ pub struct Workload {
     pub digest: Digest,
     /// Name, version, licence.
     pub metadata: WorkloadMetadata,
-    /// Parameters, groups, topologies.
+    /// Parameters, groups, topologies. The parameters of the workloads that it uses are among its own.
     pub spec: WorkloadSpec,
     /// Its roles, those of the workloads that it uses among them.
     pub roles: BTreeMap<RoleName, Arc<RoleDefinition>>,
+    /// What its `uses` came to when it was imported. It stays so, whatever is imported later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<Taken>,
+}
+
+/// A workload version whose roles and parameters another took over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Its name.
+    pub workload: WorkloadName,
+    /// Its version.
+    pub version: semver::Version,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+impl Taken {
+    /// `name@version`, as people type it.
+    pub fn reference(&self) -> String {
+        format!("{}@{}", self.workload, self.version)
+    }
 }
 
 /// A role of an imported workload.

@@ -119,6 +119,11 @@ impl World {
         self.workloads.get(&spec.workload)?.roles.get(&spec.id.role)
     }
 
+    /// The definition of the role that an attempt carries out.
+    pub fn role_carried_out(&self, attempt: &Attempt) -> Option<&Arc<RoleDefinition>> {
+        self.workloads.get(&attempt.workload)?.roles.get(&attempt.node_role.role)
+    }
+
     /// The attempts under way.
     pub fn attempts(&self) -> &BTreeMap<AttemptId, Attempt> {
         &self.attempts

@@ -121,8 +121,7 @@ impl Handle {
         let undo = |it: &rebar_model::Attempt| it.kind == rebar_model::AttemptKind::Undo;
         let found = self.read(|world| {
             let attempt = world.attempts().get(&attempt).filter(|it| it.node.as_ref() == Some(node))?;
-            let node_role = world.node_role(&attempt.node_role)?;
-            Some((world.role_of(&node_role.spec)?.clone(), undo(attempt)))
+            Some((world.role_carried_out(attempt)?.clone(), undo(attempt)))
         });
         // An attempt that is not under way any more is refused by the owner; its outputs go nowhere.
         let Some((role, undo)) = found else {

@@ -103,15 +103,23 @@ impl Handle {
         std::future::pending().await
     }
 
-    /// Imports a workload package: lints it, keeps the content of its roles, and makes it known.
+    /// Imports a workload package: lints it, takes over what it uses, keeps the content of its roles, and makes it known. What is
+    /// known already stays as it is: what a package took from others does not change when those get new versions.
     pub async fn import(&self, by: Actor, package: Package) -> Result<Arc<Workload>, ImportError> {
-        let import = rebar_manifest::read(&package).map_err(ImportError::Lint)?;
+        let digest = package.digest();
+        let known = || self.read(|world| world.workloads().get(&digest).cloned());
+        if let Some(workload) = known() {
+            return Ok(workload);
+        }
+        let there: Vec<_> = self.read(|world| world.workloads().values().cloned().collect());
+        let import = rebar_manifest::read(&package, &there).map_err(ImportError::Lint)?;
         for (digest, archive) in &import.archives {
             self.shared.ports.blobs.put(*digest, archive).await.map_err(EngineError::Store)?;
         }
         let workload = Arc::new(import.workload);
         self.command(by, Command::ImportWorkload { workload: workload.clone() }).await?;
-        Ok(workload)
+        // Somebody may have imported the same package a moment before; then theirs is the one that is remembered.
+        Ok(known().unwrap_or(workload))
     }
 
     /// Seals a secret: the reference that stands in its place.

@@ -35,7 +35,8 @@ impl Handle {
                 Ok(AddedNode { node, instruction: made.instruction })
             }
             Err(error) => {
-                let gone = Command::RemoveNode { node: request.name, removal: NodeRemoval::Gone };
+                let gone =
+                    Command::RemoveNode { node: request.name, removal: NodeRemoval::Gone { allowed: Vec::new() } };
                 self.command(by, gone).await?;
                 Err(error.into())
             }

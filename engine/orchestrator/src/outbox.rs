@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use rebar_model::{Attempt, AttemptId, Ident, NodeName, Runner, SecretRef};
+use rebar_model::{
+    Attempt, AttemptId, BuiltinAction, Ident, NodeName, NodeRole, PhaseSpec, RebootPolicy, RoleSpec, Runner, SecretRef,
+    secret_refs,
+};
 use rebar_ports::{AgentCommand, PhaseWork, StoreError, Work};
 use rebar_scheduler::Effect;
 use serde_json::Value;
@@ -57,38 +60,52 @@ async fn dispatch(shared: &SharedRef, node: &NodeName, attempt: AttemptId) {
 fn prepare(world: &rebar_model::World, attempt: AttemptId) -> Option<Work> {
     let attempt = world.attempts().get(&attempt)?;
     let node_role = world.node_role(&attempt.node_role)?;
-    let role = &world.role_of(&node_role.spec)?.manifest.spec;
-    let Runner::Script { shell, user, .. } = &role.runner else { return None };
+    // The plan may be another one by now; the attempt is what it was when it was decided.
+    let role = &world.role_carried_out(attempt)?.manifest.spec;
+    let (shell, user, templates, reboot) = match &role.runner {
+        Runner::Script { shell, user, templates } => (shell.clone(), user.clone(), templates.clone(), role.reboot),
+        Runner::Builtin { action: BuiltinAction::NodeReboot } => (None, None, BTreeMap::new(), RebootPolicy::Always),
+        _ => return None,
+    };
+    Some(Work {
+        attempt: attempt.id,
+        epoch: attempt.epoch.max(world.epoch()),
+        node_role: attempt.node_role.clone(),
+        kind: attempt.kind,
+        content: attempt.content,
+        phases: phases(role, attempt),
+        inputs: inputs(attempt),
+        secret_inputs: secret_inputs(attempt, node_role),
+        secret_outputs: role.outputs.iter().filter(|(_, it)| it.secret).map(|(name, _)| name.clone()).collect(),
+        shell,
+        user,
+        templates,
+        reboot,
+        deadline: attempt.deadline,
+    })
+}
+
+fn phases(role: &RoleSpec, attempt: &Attempt) -> Vec<PhaseWork> {
     let phases = attempt.phases.iter().filter_map(|phase| {
         let spec = role.phases.get(*phase)?;
         Some(PhaseWork {
             phase: *phase,
             run: spec.run.clone(),
-            timeout: spec.timeout.unwrap_or(rebar_model::PhaseSpec::DEFAULT_TIMEOUT),
+            timeout: spec.timeout.unwrap_or(PhaseSpec::DEFAULT_TIMEOUT),
             every: spec.every,
             successes: spec.successes.unwrap_or(1),
             env: spec.env.clone(),
         })
     });
-    Some(Work {
-        attempt: attempt.id,
-        epoch: attempt.epoch.max(world.epoch()),
-        node_role: attempt.node_role.clone(),
-        content: node_role.spec.content,
-        phases: phases.collect(),
-        inputs: inputs(attempt),
-        secret_inputs: node_role
-            .spec
-            .bindings
-            .iter()
-            .filter(|(_, it)| it.secret)
-            .map(|(name, _)| name.clone())
-            .collect(),
-        secret_outputs: role.outputs.iter().filter(|(_, it)| it.secret).map(|(name, _)| name.clone()).collect(),
-        shell: shell.clone(),
-        user: user.clone(),
-        deadline: attempt.deadline,
-    })
+    phases.collect()
+}
+
+/// The inputs that must never reach a log: those that the wiring says, and those that hold a secret, whatever it says by now.
+fn secret_inputs(attempt: &Attempt, node_role: &NodeRole) -> Vec<Ident> {
+    let bound = |name: &Ident| node_role.spec.bindings.get(name).is_some_and(|it| it.secret);
+    let inputs = attempt.inputs.iter();
+    let secret = inputs.filter(|(name, it)| bound(name) || !secret_refs(&it.value).is_empty());
+    secret.map(|(name, _)| name.clone()).collect()
 }
 
 fn inputs(attempt: &Attempt) -> BTreeMap<Ident, Value> {

@@ -85,8 +85,8 @@ async fn report(shared: &SharedRef, waiting: &[Waiting], observed: Observed) {
         }
     }
     let mut pending = shared.pending();
-    for it in waiting {
-        pending.remove(&it.resource);
+    for it in waiting.iter().map(|it| &it.resource).chain(observed.ready.keys()) {
+        pending.remove(it);
     }
     pending.extend(observed.pending);
 }

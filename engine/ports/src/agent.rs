@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rebar_model::{AttemptId, Digest, Epoch, Ident, NodeRoleId, Phase, Span};
+use rebar_model::{AttemptId, AttemptKind, Digest, Epoch, Ident, NodeRoleId, Phase, RebootPolicy, Span};
 use serde_json::Value;
 
 /// A connected agent.
@@ -52,6 +52,8 @@ pub struct Work {
     pub epoch: Epoch,
     /// Of what.
     pub node_role: NodeRoleId,
+    /// What for.
+    pub kind: AttemptKind,
     /// The content of the role.
     pub content: Digest,
     /// The phases in order.
@@ -66,6 +68,10 @@ pub struct Work {
     pub shell: Option<String>,
     /// The user to run as.
     pub user: Option<String>,
+    /// The templates of the role's content, and the absolute paths that they are rendered to.
+    pub templates: BTreeMap<String, String>,
+    /// Whether the role may have the machine rebooted.
+    pub reboot: RebootPolicy,
     /// When it is no longer wanted.
     pub deadline: Timestamp,
 }

@@ -178,6 +178,8 @@ pub enum Command {
         plan: Digest,
         /// The destructive roles that may run.
         grants: Vec<RoleName>,
+        /// The protected roles that may be taken away.
+        allowed: Vec<RoleName>,
     },
     /// Start nothing new.
     Pause {
@@ -209,19 +211,26 @@ pub enum Command {
     Rebuild {
         /// Which deployment.
         deployment: DeploymentName,
+        /// The protected roles that may be taken away.
+        allowed: Vec<RoleName>,
     },
     /// Undo everything, then forget the deployment.
     Destroy {
         /// Which deployment.
         deployment: DeploymentName,
+        /// The protected roles that may be taken away.
+        allowed: Vec<RoleName>,
     },
 }
 
 /// How a node leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeRemoval {
     /// In order: refused while a deployment uses it.
     Orderly,
     /// It is gone for good: its node-roles are forgotten without being undone.
-    Gone,
+    Gone {
+        /// The protected roles that may be forgotten.
+        allowed: Vec<RoleName>,
+    },
 }

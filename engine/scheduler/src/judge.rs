@@ -3,11 +3,14 @@
 
 use jiff::Timestamp;
 use rebar_model::{
-    BuiltinAction, Freshness, Intent, Mode, NodeMode, NodeRole, NodeRoleId, Reason, Requirement, Runner, State, Take,
+    AttemptKind, Freshness, Intent, Mode, NodeMode, NodeRole, NodeRoleId, Reason, Requirement, Runner, State, Take,
     World,
 };
 
-use crate::resolve::{Resolved, resolve};
+use crate::{
+    attempt::{has_work, phases_of},
+    resolve::{Resolved, resolve},
+};
 
 /// How many unmet requirements a reason names.
 const NAMED: usize = 5;
@@ -157,13 +160,12 @@ fn before_undo(world: &World, node_role: &NodeRole) -> Vec<NodeRoleId> {
 
 /// Whether there is anything to do when it goes.
 fn can_undo(world: &World, node_role: &NodeRole) -> bool {
-    world.role_of(&node_role.spec).is_some_and(|role| match &role.manifest.spec.runner {
-        Runner::Builtin { action: BuiltinAction::NodeReboot } | Runner::Noop {} => false,
-        Runner::Builtin { .. } => true,
-        runner => {
-            let phases = &role.manifest.spec.phases;
-            let templates = matches!(runner, Runner::Script { templates, .. } if !templates.is_empty());
-            phases.undo.is_some() || phases.drain.is_some() || templates
+    world.role_of(&node_role.spec).is_some_and(|role| {
+        let role = &role.manifest.spec;
+        match &role.runner {
+            Runner::Noop {} => false,
+            Runner::Builtin { .. } if !role.runner.on_agent() => true,
+            _ => has_work(role, AttemptKind::Undo, &phases_of(role, AttemptKind::Undo, false)),
         }
     })
 }

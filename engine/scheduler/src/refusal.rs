@@ -54,6 +54,12 @@ pub enum Refusal {
         /// Which ones.
         roles: Vec<RoleName>,
     },
+    /// Roles that keep what must not be lost were not named.
+    #[error("these roles are protected, and what they keep would be lost: {}", list(roles))]
+    Protected {
+        /// Which ones.
+        roles: Vec<RoleName>,
+    },
     /// The deployment is busy with something that has to end first.
     #[error("`{deployment}` is being {doing}; wait for it to end")]
     Busy {
@@ -106,6 +112,7 @@ impl Refusal {
             Self::BadToken { .. } => "RB2009",
             Self::NotYours { .. } => "RB2010",
             Self::Illegal(_) => "RB2011",
+            Self::Protected { .. } => "RB2012",
         }
     }
 }

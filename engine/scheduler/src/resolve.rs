@@ -48,6 +48,14 @@ pub(crate) fn resolve(world: &World, spec: &NodeRoleSpec) -> Result<Resolved, Un
     Ok(Resolved { inputs, key, replace_key })
 }
 
+/// The hash of the inputs whose change asks for a redeploy, as they would be resolved now.
+pub(crate) fn replace_key(world: &World, spec: &NodeRoleSpec) -> Result<Digest, String> {
+    let redeploying = spec.bindings.iter().filter(|(_, it)| it.on_change == OnChange::Redeploy);
+    let replacing: Result<BTreeMap<_, _>, String> =
+        redeploying.map(|(name, binding)| Ok((name, identity(binding, &value(world, spec, binding)?.value)))).collect();
+    Ok(Digest::of_json(&replacing?))
+}
+
 /// What of an input decides whether the role has to run again. Of `any` and `quorum` it is who may produce, not who was first:
 /// otherwise every late producer would ask for another run.
 fn identity(binding: &Binding, value: &Value) -> Value {

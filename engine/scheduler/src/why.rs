@@ -5,7 +5,10 @@ use rebar_model::{Binding, Bound, Ident, Layer, NodeRoleId, Source, World};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::plan::parameter::layers;
+use crate::plan::{
+    parameter::{crown, layers},
+    site::Place,
+};
 
 /// How far a value is followed through roles that pass it on.
 const MAX_HOPS: u32 = 16;
@@ -101,16 +104,24 @@ fn masked(binding: &Binding, value: &Value) -> Value {
     }
 }
 
-/// The levels of the parameter behind an input, if there is one.
+/// The levels of the parameter behind an input, if there is one; of an input that the site gives, that and its default.
 fn levels(world: &World, id: &NodeRoleId, input: &Ident) -> Vec<Layer> {
     let found = || {
         let deployment = world.deployments().get(&id.deployment)?;
         let spec = &world.node_role(id)?.spec;
         let workload = world.workloads().get(&spec.workload)?;
         let role = workload.roles.get(&id.role)?;
-        let Some(Source::Deployment(parameter)) = &role.manifest.spec.inputs.get(input)?.from else { return None };
-        let node = id.node().and_then(|it| world.nodes().get(it));
-        Some(layers(world, deployment, workload, node, parameter))
+        let input = role.manifest.spec.inputs.get(input)?;
+        let source = input.from.as_ref()?;
+        if let Source::Deployment(parameter) = source {
+            let node = id.node().and_then(|it| world.nodes().get(it));
+            return Some(layers(world, deployment, workload, node, parameter));
+        }
+        let (level, value) = ("role default".to_owned(), input.default.clone());
+        let default = Layer { level, value, by: None, at: None, wins: false };
+        let mut levels = vec![default, Place::of(source)?.layer(world)];
+        crown(&mut levels);
+        Some(levels)
     };
     found().unwrap_or_default()
 }

@@ -10,8 +10,8 @@ use rebar_model::{
     DeploymentSpec, Digest, EnrolToken, Epoch, Facts, Failure, FailureKind, Freshness, Ident, Intent, Mode, Node,
     NodeMode, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, OnChange, Outcome, Parameter, ParameterScope, Phase,
     ProviderKind, Record, Requirement, ResolvedInput, Resource, ResourceId, ResourceKind, Revision, RevisionNo,
-    RoleName, SecretRef, Span, State, Success, Take, Target, TokenHash, Workload, WorkloadMetadata, WorkloadSpec,
-    World,
+    RoleName, SecretRef, Span, State, Success, Take, Taken, Target, TokenHash, Workload, WorkloadMetadata,
+    WorkloadSpec, World,
 };
 use serde_json::{Value, json};
 
@@ -199,7 +199,9 @@ impl Generator {
             rollout: None,
             form: Vec::new(),
         };
-        Ok(Workload { digest: self.digest(), metadata, spec, roles: BTreeMap::new() })
+        let taken = Taken { workload: "used".parse()?, version: metadata.version.clone(), digest: self.digest() };
+        let taken = if self.below(2) == 0 { vec![taken] } else { Vec::new() };
+        Ok(Workload { digest: self.digest(), metadata, spec, roles: BTreeMap::new(), taken })
     }
 
     fn parameter(&mut self) -> Result<Change> {
@@ -272,7 +274,7 @@ impl Generator {
             content: self.digest(),
             group: Some("manager".parse()?),
             ordinal: self.rng.random_range(0..9),
-            bindings: BTreeMap::from([(self.ident()?, binding)]),
+            bindings: BTreeMap::from([(self.ident()?, Arc::new(binding))]),
             requires: vec![requirement],
             lock: self.rng.random_bool(0.3).then(|| "apt".parse()).transpose()?,
             leave_after: vec![self.node_role_id()?],
@@ -342,7 +344,10 @@ impl Generator {
             kind: AttemptKind::Apply,
             phases: vec![Phase::Check, Phase::Apply, Phase::Verify],
             epoch: self.world.epoch(),
+            workload: self.digest(),
+            content: self.digest(),
             key: self.digest(),
+            replace_key: self.digest(),
             inputs: BTreeMap::from([(self.ident()?, input)]),
             started_at: self.now,
             deadline: Span::from_secs(600).after(self.now),

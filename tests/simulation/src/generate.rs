@@ -69,7 +69,7 @@ pub fn workload(rng: &mut Rng, roles: usize, version: u64) -> Workload {
     let manifest: WorkloadManifest =
         serde_json::from_value(manifest).unwrap_or_else(|error| panic!("generated workload is wrong: {error}"));
     let digest = Digest::of_json(&(&manifest, &definitions));
-    Workload { digest, metadata: manifest.metadata, spec: manifest.spec, roles: definitions }
+    Workload { digest, metadata: manifest.metadata, spec: manifest.spec, roles: definitions, taken: Vec::new() }
 }
 
 fn role(rng: &mut Rng, name: &str, scope: Scope, output: Option<&str>, made: &[Made]) -> Value {
@@ -84,7 +84,9 @@ fn role(rng: &mut Rng, name: &str, scope: Scope, output: Option<&str>, made: &[M
         let take = take(rng, scope, other.scope);
         if let (true, Some(output)) = (rng.bool(), other.output) {
             let from = json!({"role": other.name, "output": output, "take": take});
-            inputs.insert(format!("i{place}"), json!({"schema": {}, "from": from, "default": 0}));
+            let on_change = on_change(rng);
+            inputs
+                .insert(format!("i{place}"), json!({"schema": {}, "from": from, "default": 0, "onChange": on_change}));
         } else {
             let take = if take == "byNode" { "all" } else { take };
             requires.push(json!({"role": other.name, "take": take, "optional": true}));
@@ -92,7 +94,7 @@ fn role(rng: &mut Rng, name: &str, scope: Scope, output: Option<&str>, made: &[M
     }
     let mut spec = json!({
         "scope": match scope { Scope::Node => "node", Scope::Leader => "leader", Scope::Deployment => "deployment" },
-        "requires": requires, "inputs": inputs,
+        "requires": requires, "inputs": inputs, "protect": rng.u8(..4) == 0,
     });
     match output {
         Some("out") => script(rng, &mut spec),

@@ -7,9 +7,9 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use rebar_model::{
     Actor, Connection, DeploymentSpec, Digest, EnrolToken, Facts, Node, NodeMode, NodeName, ParameterScope,
-    ProviderKind, TokenHash, World,
+    ProviderKind, RoleName, TokenHash, World,
 };
-use rebar_scheduler::{Command, Input, NodeRemoval, plan};
+use rebar_scheduler::{Command, Input, NodeRemoval, plan, protected};
 use serde_json::json;
 
 use crate::generate::{PARAMETERS, deployment_name, parse};
@@ -45,11 +45,43 @@ pub(crate) fn add_node(name: &NodeName, now: Timestamp) -> Input {
     command(Command::AddNode { node: Box::new(node), token })
 }
 
+/// How an operator treats what is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// Names it, whatever it is.
+    Names,
+    /// Does not think of it.
+    Forgets,
+}
+
+impl Care {
+    fn of(rng: &mut Rng) -> Self {
+        if rng.bool() { Self::Names } else { Self::Forgets }
+    }
+
+    fn allowed(self, protected: Vec<RoleName>) -> Vec<RoleName> {
+        if self == Self::Names { protected } else { Vec::new() }
+    }
+}
+
+/// The protected roles that a command names.
+pub(crate) fn named(input: &Input) -> &[RoleName] {
+    let Input::Command { command, .. } = input else { return &[] };
+    match command {
+        Command::Accept { allowed, .. }
+        | Command::Rebuild { allowed, .. }
+        | Command::Destroy { allowed, .. }
+        | Command::RemoveNode { removal: NodeRemoval::Gone { allowed }, .. } => allowed,
+        _ => &[],
+    }
+}
+
 /// Plans and accepts; none if the plan has mistakes.
-pub(crate) fn apply(world: &World) -> Option<Input> {
+pub(crate) fn apply(world: &World, care: Care) -> Option<Input> {
     let deployment = deployment_name();
     let plan = plan(world, &deployment).ok()?;
-    Some(command(Command::Accept { deployment, plan: plan.id, grants: plan.destructive }))
+    let allowed = care.allowed(plan.protected);
+    Some(command(Command::Accept { deployment, plan: plan.id, grants: plan.destructive, allowed }))
 }
 
 /// The wishes with other members.
@@ -75,12 +107,15 @@ pub(crate) fn whim(rng: &mut Rng, world: &World) -> Vec<Input> {
     };
     match rng.u8(..12) {
         0..4 => vec![set(rng)],
-        4..6 => apply(world).into_iter().collect(),
+        4..6 => apply(world, Care::of(rng)).into_iter().collect(),
         6 => vec![command(Command::Retry { deployment, ids: Vec::new() })],
         7 => vec![command(Command::Pause { deployment, reason })],
         8 => vec![command(Command::Resume { deployment })],
         9 => vec![command(Command::Cancel { deployment, reason })],
-        10 => vec![command(Command::Rebuild { deployment })],
+        10 => {
+            let allowed = Care::of(rng).allowed(protected(world, &deployment));
+            vec![command(Command::Rebuild { deployment, allowed })]
+        }
         _ => shrink_or_grow(rng, world),
     }
 }
@@ -108,6 +143,7 @@ fn members_of(world: &World, change: impl FnOnce(&mut Vec<NodeName>)) -> Vec<Inp
 }
 
 /// Gives up a node for good.
-pub(crate) fn gone(node: NodeName) -> Input {
-    command(Command::RemoveNode { node, removal: NodeRemoval::Gone })
+pub(crate) fn gone(world: &World, node: NodeName) -> Input {
+    let allowed = protected(world, &deployment_name());
+    command(Command::RemoveNode { node, removal: NodeRemoval::Gone { allowed } })
 }

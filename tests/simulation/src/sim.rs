@@ -3,15 +3,15 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     sync::Arc,
 };
 
 use fastrand::Rng;
 use jiff::Timestamp;
 use rebar_model::{
-    Actor, Attempt, AttemptId, Change, DeploymentSpec, Digest, Epoch, Failure, FailureKind, Ident, Intent, NodeName,
-    Record, Report, Span, State, World,
+    Actor, Attempt, AttemptId, AttemptKind, Change, DeploymentSpec, Digest, Epoch, Failure, FailureKind, Ident, Intent,
+    NodeName, Record, Report, RoleName, Span, State, World,
 };
 use rebar_scheduler::{Command, Effect, Input, invariants, step};
 use serde_json::json;
@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::{
     agent::Agent,
     generate::{self, deployment_name, parse},
-    operator,
+    operator::{self, Care},
 };
 
 /// How much goes wrong.
@@ -98,6 +98,8 @@ pub struct Sim {
     committed: Vec<Record>,
     agents: BTreeMap<NodeName, Agent>,
     attempts: BTreeMap<AttemptId, u32>,
+    /// The protected roles that the operator named at some time.
+    named: BTreeSet<RoleName>,
     steps: usize,
 }
 
@@ -115,6 +117,7 @@ impl Sim {
             committed: Vec::new(),
             agents: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            named: BTreeSet::new(),
             steps: 0,
         };
         sim.begin();
@@ -150,7 +153,7 @@ impl Sim {
     }
 
     fn apply(&mut self) {
-        if let Some(input) = operator::apply(&self.world) {
+        if let Some(input) = operator::apply(&self.world, Care::Names) {
             self.input(input);
         }
     }
@@ -363,7 +366,9 @@ impl Sim {
 
     /// One input through the real scheduler: step, commit, and only then the effects.
     fn input(&mut self, input: Input) {
+        let named = operator::named(&input).to_vec();
         let Ok(progress) = step(&mut self.world, input, self.now) else { return };
+        self.named.extend(named);
         let mut seq = self.world.applied();
         for change in progress.changes {
             seq = seq.next();
@@ -373,6 +378,7 @@ impl Sim {
             {
                 let early = invariants::started_too_early(&self.world, &attempt.node_role);
                 assert_eq!(early, None);
+                self.assert_named(attempt);
             }
             self.committed.push(Record { seq, at: self.now, by: Actor::engine(), change });
         }
@@ -383,6 +389,14 @@ impl Sim {
         for effect in progress.effects {
             self.effect(effect);
         }
+    }
+
+    /// Nothing of a protected role is taken away before the operator named it.
+    fn assert_named(&self, attempt: &Attempt) {
+        let Some(node_role) = self.world.node_role(&attempt.node_role) else { return };
+        let protected = self.world.role_of(&node_role.spec).is_some_and(|it| it.manifest.spec.protect);
+        let named = attempt.kind == AttemptKind::Apply || self.named.contains(&attempt.node_role.role);
+        assert!(named || !protected, "{} is taken away, and nobody named its role", attempt.node_role);
     }
 
     fn effect(&mut self, effect: Effect) {
@@ -443,7 +457,7 @@ impl Sim {
         self.faults = Faults::NONE;
         let lost: Vec<_> = self.agents.iter().filter(|(_, it)| it.dead).map(|(name, _)| name.clone()).collect();
         for node in lost {
-            self.input(operator::gone(node));
+            self.input(operator::gone(&self.world, node));
         }
         for _ in 0..6 {
             let deployment = deployment_name();

@@ -42,6 +42,7 @@ codes! {
     TabIndent = 1007, "a tab where spaces belong";
     WrongKind = 1008, "wrong kind or apiVersion";
     LargeDocument = 1009, "a document is too large";
+    MissingFile = 1010, "a file is missing";
     // their shape
     UnknownKey = 1101, "unknown key";
     MissingKey = 1102, "missing key";
@@ -60,6 +61,11 @@ codes! {
     UnknownFact = 1205, "unknown node fact";
     UnprovidedCapability = 1206, "a capability that nobody provides";
     NoSource = 1207, "an input without a source";
+    UnknownWorkload = 1208, "a used workload is not there";
+    TakenTwice = 1209, "a name from two workloads";
+    OwnDefinition = 1210, "a parameter is defined again";
+    ForeignGroup = 1211, "a used role reads a group that is not there";
+    OtherEngine = 1212, "a workload for other versions of Rebar";
     // values
     TypeMismatch = 1301, "types do not match";
     SecretLeak = 1302, "a secret flows into an input that is not secret";
@@ -68,6 +74,7 @@ codes! {
     BadSchema = 1305, "invalid JSON Schema";
     BadExpression = 1306, "an expression does not compile";
     UnknownVariable = 1307, "an expression uses an unknown variable";
+    ParameterSource = 1308, "a parameter cannot come from there";
     // where roles run
     TakeLeader = 1401, "a role with one instance is read with the wrong `take`";
     TakeCollect = 1402, "a role without a node reads a role on nodes";
@@ -75,6 +82,7 @@ codes! {
     NodeFactWithoutNode = 1404, "a node fact without a node";
     RunnerPlace = 1405, "the runner cannot run there";
     NotOnSameNode = 1406, "the other role is not on the same node";
+    MissingRunner = 1407, "a runner that this version does not have";
     // order
     Cycle = 1501, "roles wait for each other";
     SoftOrderUnknown = 1502, "soft order with an unknown role";
@@ -89,13 +97,22 @@ codes! {
     NoEffect = 1606, "a key without effect";
     BadEnvironment = 1607, "an environment variable that cannot work";
     NoApply = 1608, "a script role that does nothing";
+    TemplateTarget = 1609, "a template cannot be written there";
+    TemplateTwice = 1610, "two templates with the same target";
+    IdleTemplate = 1611, "templates that nothing renders";
     // builtin actions
     BuiltinMissingPort = 1701, "a builtin action misses an input";
     BuiltinUnknownPort = 1702, "a builtin action has no such port";
     BuiltinPortType = 1703, "a port of a builtin action has the wrong type";
+    NoopOutput = 1704, "an output that nothing gives";
     // groups
     GroupCount = 1801, "a group that can have no nodes";
     TopologyCount = 1802, "a topology breaks the limits of a group";
+    FieldTwice = 1803, "a form has a parameter twice";
+    // rollouts
+    IdleRollout = 1901, "a rollout that this version does not follow";
+    GateKey = 1902, "a gate does not say what it asks";
+    FailureDomain = 1903, "a failure domain is not a label of nodes";
 }
 
 impl Code {

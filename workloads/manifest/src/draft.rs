@@ -1,17 +1,18 @@
 //! A package whose documents have been read and held against their schemas: what the semantic half of the linter works on.
 //! Parts that broke the schema are left out of the typed manifests but stay in the trees, so that one mistake hides no other.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use rebar_model::{RoleManifest, WorkloadManifest};
+use rebar_model::{ParameterSpec, RoleManifest, Workload, WorkloadManifest};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Code, Diagnostic, Package, Place,
+    Code, Diagnostic, Package, Place, Shelf,
     diagnostic::closest,
     document::Document,
     shape::{self, Shape},
+    yaml,
 };
 
 /// The file of the workload.
@@ -35,13 +36,50 @@ pub(crate) struct Draft {
     pub roles: BTreeMap<String, Loaded<RoleManifest>>,
     /// Directories below `roles/` whose document could not be read at all.
     pub unreadable: Vec<String>,
+    /// What each entry of `uses` came to; none where nothing at hand meets it.
+    pub used: Vec<Option<Arc<Workload>>>,
+}
+
+/// A role of the package, or of a workload that it uses.
+pub(crate) struct Member<'a> {
+    pub name: &'a str,
+    pub manifest: &'a RoleManifest,
+    pub origin: Origin<'a>,
+}
+
+impl Member<'_> {
+    /// Where a path of its document is written; of a role that is taken over, where its workload is used.
+    pub(crate) fn place(&self, draft: &Draft, path: &[&str]) -> Place {
+        match self.origin {
+            Origin::Here(document) => document.place(path),
+            Origin::Used { at, .. } => draft.used_place(at),
+        }
+    }
+
+    /// What a message calls it.
+    pub(crate) fn title(&self) -> String {
+        match self.origin {
+            Origin::Here(_) => self.name.to_owned(),
+            Origin::Used { workload, .. } => format!("{} (of {})", self.name, workload.reference()),
+        }
+    }
+}
+
+/// Where a role comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// The package itself.
+    Here(&'a Document),
+    /// The workload of an entry of `uses`.
+    Used { workload: &'a Workload, at: usize },
 }
 
 impl Draft {
     /// Reads every document; all mistakes of notation and shape go to `diagnostics`.
-    pub(crate) fn load(package: &Package, diagnostics: &mut Vec<Diagnostic>) -> Self {
+    pub(crate) fn load(package: &Package, shelf: Shelf<'_>, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let workload = load_workload(package, diagnostics);
-        let mut draft = Self { workload, roles: BTreeMap::new(), unreadable: Vec::new() };
+        let used = used(workload.as_ref(), shelf);
+        let mut draft = Self { workload, roles: BTreeMap::new(), unreadable: Vec::new(), used };
         for name in package.role_directories() {
             let file = format!("roles/{name}/role.yaml");
             if package.get(&file).is_none() {
@@ -73,14 +111,61 @@ impl Draft {
         })
     }
 
-    /// Whether a role of this name is there, readable or not.
+    /// Whether a role of this name is there, readable or not, or taken over.
     pub(crate) fn knows_role(&self, name: &str) -> bool {
-        self.role(name).is_some() || self.unreadable.iter().any(|it| it == name)
+        self.role(name).is_some() || self.role_names().any(|it| it == name)
     }
 
-    /// The names of all roles.
+    /// The names of all roles, those that are taken over among them.
     pub(crate) fn role_names(&self) -> impl Iterator<Item = &str> {
-        self.roles.keys().chain(&self.unreadable).map(String::as_str)
+        let taken = self.taken().flat_map(|(_, it)| it.roles.keys()).map(rebar_model::Name::as_str);
+        self.roles.keys().chain(&self.unreadable).map(String::as_str).chain(taken)
+    }
+
+    /// A role by its name, of the package or taken over.
+    pub(crate) fn manifest(&self, name: &str) -> Option<&RoleManifest> {
+        match self.role(name) {
+            Some(loaded) => loaded.manifest.as_ref(),
+            None => self.members().find(|it| it.name == name).map(|it| it.manifest),
+        }
+    }
+
+    /// The workloads that are taken over, with their places in `uses`.
+    pub(crate) fn taken(&self) -> impl Iterator<Item = (usize, &Workload)> {
+        self.used.iter().enumerate().filter_map(|(at, it)| Some((at, it.as_deref()?)))
+    }
+
+    /// The roles that could be typed, and those that are taken over.
+    pub(crate) fn members(&self) -> impl Iterator<Item = Member<'_>> {
+        let here =
+            self.typed().map(|(name, document, manifest)| Member { name, manifest, origin: Origin::Here(document) });
+        let taken = self.taken().flat_map(move |(at, workload)| {
+            let visible = workload.roles.iter().filter(|(name, _)| self.role(name.as_str()).is_none());
+            visible.map(move |(name, it)| Member {
+                name: name.as_str(),
+                manifest: &it.manifest,
+                origin: Origin::Used { workload, at },
+            })
+        });
+        here.chain(taken)
+    }
+
+    /// A parameter by its name; the package's own definition comes before one that is taken over.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&ParameterSpec> {
+        let own = self.workload.as_ref().and_then(|it| it.manifest.as_ref()).map(|it| &it.spec.inputs);
+        let all = own.into_iter().chain(self.taken().map(|(_, it)| &it.spec.inputs));
+        all.flatten().find(|(it, _)| it.as_str() == name).map(|(_, spec)| spec)
+    }
+
+    /// Where an entry of `uses` is written.
+    pub(crate) fn used_place(&self, at: usize) -> Place {
+        let path = ["spec", "uses", &at.to_string(), "workload"];
+        self.workload.as_ref().map(|it| it.document.place(&path)).unwrap_or_default()
+    }
+
+    /// Whether something that the package uses is not at hand, so that nobody knows what comes with it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.used.iter().any(Option::is_none)
     }
 
     /// The roles that could be typed.
@@ -117,6 +202,13 @@ impl Draft {
     }
 }
 
+/// What each entry of `uses` comes to. They are read from the tree, so that another mistake in the document does not hide them.
+fn used(workload: Option<&Loaded<WorkloadManifest>>, shelf: Shelf<'_>) -> Vec<Option<Arc<Workload>>> {
+    let uses = workload.and_then(|it| it.document.node(&["spec", "uses"])).map(yaml::Node::to_json);
+    let uses = uses.as_ref().and_then(Value::as_array).into_iter().flatten();
+    uses.map(|it| shelf.find(&serde_json::from_value(it.clone()).ok()?).cloned()).collect()
+}
+
 /// Reads `workload.yaml`.
 fn load_workload(package: &Package, diagnostics: &mut Vec<Diagnostic>) -> Option<Loaded<WorkloadManifest>> {
     if package.get(WORKLOAD).is_none() {
@@ -140,6 +232,11 @@ fn load<M: DeserializeOwned>(document: Document, shape: &Shape, diagnostics: &mu
     if let Some(diagnostic) = not_a_version(&document, &value) {
         findings.diagnostics.push(diagnostic);
         findings.broken.push(vec!["metadata".to_owned(), "version".to_owned()]);
+    }
+    let requirements = not_requirements(&document, &value);
+    if !requirements.is_empty() {
+        findings.diagnostics.extend(requirements);
+        findings.broken.push(vec!["spec".to_owned(), "uses".to_owned()]);
     }
     let mut complete = findings.diagnostics.is_empty();
     diagnostics.extend(findings.diagnostics);
@@ -167,6 +264,19 @@ fn not_a_version(document: &Document, value: &Value) -> Option<Diagnostic> {
     let place = document.place(&["metadata", "version"]);
     let help = "write three numbers, such as `1.2.0`, without a `v` before them (https://semver.org)";
     Some(Diagnostic::error(Code::NotAVersion, place, format!("`{text}` is not a version: {error}")).help(help))
+}
+
+/// Nor does it know the grammar of the versions that a workload uses.
+fn not_requirements(document: &Document, value: &Value) -> Vec<Diagnostic> {
+    let uses = value.pointer("/spec/uses").and_then(Value::as_array).into_iter().flatten().enumerate();
+    let broken = uses.filter_map(|(at, used)| {
+        let text = used.get("version")?.as_str()?;
+        let error = semver::VersionReq::parse(text).err()?;
+        let place = document.place(&["spec", "uses", &at.to_string(), "version"]);
+        let message = format!("`{text}` is not a requirement on versions: {error}");
+        Some(Diagnostic::error(Code::NotAVersion, place, message).help("write something like `^1` or `>=1.2, <3`"))
+    });
+    broken.collect()
 }
 
 /// Takes a broken part out of a document. A list goes as a whole, so that the places of its items stay what they are; only a

@@ -14,6 +14,7 @@ mod render;
 mod scaffold;
 pub mod schema;
 mod shape;
+mod shelf;
 mod words;
 mod yaml;
 
@@ -24,3 +25,4 @@ pub use package::{File, MAX_FILE_BYTES, MAX_FILES, MAX_PACKAGE_BYTES, MAX_PATH_B
 pub use read::{Import, read};
 pub use render::render;
 pub use scaffold::{editor_files, scaffold};
+pub use shelf::{Shelf, read_all, uses};

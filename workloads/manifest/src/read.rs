@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rebar_model::{Digest, RoleDefinition, Workload};
 
-use crate::{Diagnostic, Package, draft::Draft, lint};
+use crate::{
+    Diagnostic, Package, Shelf,
+    draft::Draft,
+    lint,
+    shelf::{fitted, taken},
+};
 
 /// A workload ready to be stored.
 #[derive(Debug, Clone)]
@@ -18,9 +23,9 @@ pub struct Import {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a package; with errors it is refused, and all that was found is given back.
-pub fn read(package: &Package) -> Result<Import, Vec<Diagnostic>> {
-    let (draft, diagnostics) = lint::examine(package);
+/// Reads a package that may use the workloads `there`; with errors it is refused, and all that was found is given back.
+pub fn read(package: &Package, there: &[Arc<Workload>]) -> Result<Import, Vec<Diagnostic>> {
+    let (draft, diagnostics) = lint::examine(package, Shelf::Whole(there));
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(diagnostics);
     }
@@ -38,6 +43,21 @@ fn import(package: &Package, draft: Draft, warnings: &[Diagnostic]) -> Option<Im
         archives.insert(content, archive);
         roles.insert(manifest.metadata.name.clone(), Arc::new(RoleDefinition { manifest, content }));
     }
-    let workload = Workload { digest: package.digest(), metadata: manifest.metadata, spec: manifest.spec, roles };
+    let (digest, metadata, spec) = (package.digest(), manifest.metadata, manifest.spec);
+    let mut workload = Workload { digest, metadata, spec, roles, taken: Vec::new() };
+    for used in draft.used.iter().flatten() {
+        take_over(&mut workload, used);
+    }
     Some(Import { workload, archives, warnings: warnings.to_vec() })
+}
+
+/// Adds the roles and parameters of a used workload. Its roles' archives are kept where it was imported.
+fn take_over(workload: &mut Workload, used: &Workload) {
+    let groups = workload.spec.groups.keys().collect();
+    let roles = used.roles.iter().map(|(name, role)| (name.clone(), fitted(role, &groups)));
+    workload.roles.extend(roles);
+    for (name, parameter) in &used.spec.inputs {
+        workload.spec.inputs.entry(name.clone()).or_insert_with(|| parameter.clone());
+    }
+    workload.taken.push(taken(used));
 }

@@ -36,6 +36,10 @@ fn finish(mut schema: Value, name: &str, kind: &str) -> Value {
     if let Some(require) = root.get_mut("$defs").and_then(|it| it.get_mut("Require")).and_then(Value::as_object_mut) {
         require.insert("oneOf".to_owned(), json!([{"required": ["role"]}, {"required": ["capability"]}]));
     }
+    if let Some(platforms) = root.get_mut("$defs").and_then(|it| it.get_mut("Platforms")).and_then(Value::as_object_mut)
+    {
+        platforms.insert("minProperties".to_owned(), json!(1));
+    }
     schema
 }
 

@@ -1,6 +1,6 @@
 //! Words for what a JSON Schema says, as `shape.rs` needs them: types, values, paths and patterns in plain language.
 
-use rebar_model::{Ident, RoleName, Span};
+use rebar_model::{Amount, GatePoint, Ident, RoleName, Span};
 use serde_json::Value;
 
 /// The longest piece of a value that a message repeats, in characters.
@@ -91,6 +91,10 @@ pub(crate) fn pattern_rule(pattern: &str) -> &'static str {
         "use lower-case letters, digits and underscores, starting with a letter"
     } else if pattern == Span::PATTERN {
         "write a whole number and one of ms, s, m, h, d, as in `90s`"
+    } else if pattern == Amount::PATTERN {
+        "write a whole number, or a share of a hundred such as `10%`"
+    } else if pattern == GatePoint::PATTERN {
+        "write `canary`, a share of a hundred such as `25%`, `group:NAME` or `role:NAME`"
     } else {
         "see the schema of the document"
     }

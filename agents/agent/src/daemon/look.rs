@@ -60,8 +60,14 @@ impl Daemon {
             Condition::Supervised => {}
             Condition::Ended(result) => self.end(attempt, result),
             Condition::AwaitsReboot => {
+                // Somebody may have wanted its end while its supervisor was ending.
+                let is_killed = held.is_killed();
                 held.stage = Stage::AwaitsReboot;
-                self.reboot_if_wanted();
+                if is_killed {
+                    self.kill(attempt);
+                } else {
+                    self.reboot_if_wanted();
+                }
             }
             Condition::Startable | Condition::Orphaned => {
                 leftovers::end_marked(&environment::mark(&held.dir));
@@ -109,8 +115,9 @@ impl Daemon {
 }
 
 pub(super) fn went_down(dir: &AttemptDir) -> AttemptResult {
-    let phase = journal::current_phase(dir).map_or("unknown", environment::phase_name);
-    let message = format!("the machine or supervisor went down while phase {phase} ran");
+    let what = journal::current_phase(dir)
+        .map_or("the attempt".to_owned(), |phase| format!("phase {}", environment::phase_name(phase)));
+    let message = format!("the machine or supervisor went down while {what} ran");
     journal::failure(dir, FailureKind::Error, message)
 }
 

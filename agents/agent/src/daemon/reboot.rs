@@ -76,7 +76,7 @@ impl Daemon {
     fn give_up(&mut self, reason: &str) {
         for attempt in std::mem::take(&mut self.reboot.wanted_by) {
             let Some(held) = self.attempts.get(&attempt) else { continue };
-            let message = format!("the role asked for a reboot: {reason}");
+            let message = format!("the machine was to be rebooted: {reason}");
             let result = journal::failure(&held.dir, FailureKind::Setup, message);
             self.end_here(attempt, result);
         }

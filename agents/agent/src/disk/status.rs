@@ -22,7 +22,7 @@ pub struct Status {
     pub phase: usize,
     /// The check said that it was so already.
     pub converged: bool,
-    /// The role asked for a reboot; after it, go on with this phase.
+    /// The machine is to be rebooted; after that, go on with this phase.
     pub resume: Option<usize>,
     /// Reboots so far.
     pub reboots: u32,

@@ -23,11 +23,14 @@ use crate::{
 
 pub mod control;
 pub mod environment;
+mod hunk;
 pub mod leftovers;
 mod log;
 mod outputs;
 mod phases;
 mod process;
+mod target;
+mod template;
 
 /// Files that a role may have open.
 const OPEN_FILES: u64 = 65_536;

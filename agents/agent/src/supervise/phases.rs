@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebar_proto::v1::{Dispatch, Failed, FailureKind, Phase, PhaseWork, Succeeded};
+use rebar_proto::v1::{AttemptKind, Dispatch, Failed, FailureKind, Phase, PhaseWork, RebootPolicy, Succeeded};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use crate::{
         log::Log,
         outputs::{self, Watch},
         process::{self, Bounds, Ended as ProcessEnded},
+        target::{self, Targets},
     },
 };
 
@@ -47,6 +48,25 @@ enum Next {
     Fail(Failed),
 }
 
+/// Where between the phases the files of the role's templates are removed and written.
+struct Places {
+    remove: Option<usize>,
+    write: Option<usize>,
+}
+
+impl Places {
+    fn of(dispatch: &Dispatch) -> Self {
+        let find = |wanted: &[Phase]| dispatch.phases.iter().position(|work| wanted.contains(&work.phase()));
+        let forward = find(&[Phase::Apply, Phase::Verify]).unwrap_or(dispatch.phases.len());
+        let after_undo = find(&[Phase::Undo]).map_or(forward, |undo| undo + 1);
+        match dispatch.kind() {
+            AttemptKind::Apply => Self { remove: None, write: Some(forward) },
+            AttemptKind::Replace => Self { remove: Some(after_undo), write: Some(forward) },
+            AttemptKind::Undo => Self { remove: Some(after_undo), write: None },
+        }
+    }
+}
+
 /// Runs the phases from where the status says.
 pub(crate) async fn run(
     dir: &AttemptDir,
@@ -55,9 +75,27 @@ pub(crate) async fn run(
     log: &mut Log,
     cancelled: &CancellationToken,
 ) -> Result<Ended, Error> {
-    learn_secrets(dir, dispatch, log)?;
-    let first = status.phase;
-    for (index, work) in dispatch.phases.iter().enumerate().skip(first) {
+    let inputs = inputs(dir, dispatch)?;
+    learn_secrets(dir, dispatch, &inputs, log);
+    let places = Places::of(dispatch);
+    // Before anything is touched: a template that cannot be rendered must not be found out half-way.
+    let targets = match places.write.map(|_| Targets::render(dir, dispatch, &inputs)).transpose() {
+        Ok(targets) => targets.unwrap_or_default(),
+        Err(error) => return Ok(Ended::Failed(file_failure(Phase::Apply, &error))),
+    };
+    for index in status.phase..=dispatch.phases.len() {
+        if places.remove == Some(index)
+            && let Err(error) = target::remove(&dispatch.templates)
+        {
+            return Ok(Ended::Failed(file_failure(Phase::Undo, &error)));
+        }
+        if places.write == Some(index)
+            && !status.converged
+            && let Err(error) = targets.write()
+        {
+            return Ok(Ended::Failed(file_failure(Phase::Apply, &error)));
+        }
+        let Some(work) = dispatch.phases.get(index) else { break };
         if work.phase() == Phase::Apply && status.converged {
             continue;
         }
@@ -69,29 +107,70 @@ pub(crate) async fn run(
             Next::Converged => status.converged = true,
             Next::Fail(failed) => return Ok(Ended::Failed(failed)),
         }
-        let control = match Control::read(dir)? {
-            Ok(control) => control,
-            Err(message) => return Ok(Ended::Failed(failure(work, FailureKind::Error, message))),
-        };
-        if control.reboot() != Reboot::No {
-            return reboot(dir, work, status, control);
+        if work.phase() == Phase::Check && !targets.are_so()? {
+            status.converged = false;
+            if let Err(error) = targets.show_difference(dir) {
+                tracing::warn!(%error, "difference not shown");
+            }
         }
+        match wish(dir, dispatch, work)? {
+            Ok(Reboot::No) => {}
+            Ok(Reboot::Next) => return reboot(dir, work.phase(), index + 1, status),
+            Ok(Reboot::Again) => return reboot(dir, work.phase(), index, status),
+            Err(failed) => return Ok(Ended::Failed(failed)),
+        }
+    }
+    if is_reboot_alone(dispatch, &status) {
+        return reboot(dir, Phase::Unspecified, 0, status);
     }
     finish(dir, dispatch, &status, log)
 }
 
-/// From here on the values of secret inputs do not pass into the log.
-fn learn_secrets(dir: &AttemptDir, dispatch: &Dispatch, log: &mut Log) -> Result<(), Error> {
-    if !dispatch.secret_inputs.is_empty() {
-        let path = dir.inputs();
-        let bytes = durable::read(&path)?.unwrap_or_default();
-        let inputs: Map<String, Value> = serde_json::from_slice(&bytes)
-            .map_err(|_| Error::Broken { path, reason: "the inputs are not one JSON object".to_owned() })?;
-        let secret = dispatch.secret_inputs.iter().filter_map(|name| inputs.get(name));
-        secret.for_each(|value| log.redactor.learn(value));
+/// The inputs, where the attempt itself needs them.
+fn inputs(dir: &AttemptDir, dispatch: &Dispatch) -> Result<Map<String, Value>, Error> {
+    if dispatch.secret_inputs.is_empty() && dispatch.templates.is_empty() {
+        return Ok(Map::new());
     }
+    let path = dir.inputs();
+    let bytes = durable::read(&path)?.unwrap_or_default();
+    serde_json::from_slice(&bytes)
+        .map_err(|_| Error::Broken { path, reason: "the inputs are not one JSON object".to_owned() })
+}
+
+/// From here on the values of secret inputs do not pass into the log.
+fn learn_secrets(dir: &AttemptDir, dispatch: &Dispatch, inputs: &Map<String, Value>, log: &mut Log) {
+    let secret = dispatch.secret_inputs.iter().filter_map(|name| inputs.get(name));
+    secret.for_each(|value| log.redactor.learn(value));
     log.watch(Watch::new(dir, &dispatch.secret_outputs));
-    Ok(())
+}
+
+/// What is wrong with the files of the role's templates.
+fn file_failure(phase: Phase, error: &Error) -> Failed {
+    let (phase, kind) = (phase.into(), FailureKind::Setup.into());
+    Failed { phase, kind, exit_code: None, message: error.to_string(), retry_after: None }
+}
+
+/// The reboot that a phase has earned when it succeeded: what the role asks for, within what its policy lets it.
+fn wish(dir: &AttemptDir, dispatch: &Dispatch, work: &PhaseWork) -> Result<Result<Reboot, Failed>, Error> {
+    let control = match Control::read(dir)? {
+        Ok(control) => control,
+        Err(message) => return Ok(Err(failure(work, FailureKind::Error, message))),
+    };
+    Ok(match (dispatch.reboot(), control.reboot()) {
+        (RebootPolicy::Never, Reboot::Next | Reboot::Again) => {
+            let name = phase_name(work.phase());
+            let message = format!("{name} asked for a reboot, which needs `reboot: allowed` in role.yaml");
+            Err(failure(work, FailureKind::Error, message))
+        }
+        (RebootPolicy::Always, Reboot::No) if work.phase() == Phase::Apply => Ok(Reboot::Next),
+        (_, wish) => Ok(wish),
+    })
+}
+
+/// Whether the attempt is for nothing but a reboot that has not been. Without phases nobody else can have asked for one.
+fn is_reboot_alone(dispatch: &Dispatch, status: &Status) -> bool {
+    let wanted = dispatch.reboot() == RebootPolicy::Always && dispatch.kind() != AttemptKind::Undo;
+    wanted && dispatch.phases.is_empty() && status.reboots == 0
 }
 
 /// Runs one phase: once, or for verify until it succeeded often enough.
@@ -215,16 +294,18 @@ fn progress(dir: &AttemptDir, status: &mut Status, log: &mut Log) {
 }
 
 /// Makes everything that the attempt needs after the boot durable. The agent reboots the machine, since it knows what else runs.
-fn reboot(dir: &AttemptDir, work: &PhaseWork, status: Status, control: Control) -> Result<Ended, Error> {
+fn reboot(dir: &AttemptDir, phase: Phase, resume: usize, status: Status) -> Result<Ended, Error> {
     if status.reboots >= MAX_REBOOTS {
         let message = format!("the role asked for more than {MAX_REBOOTS} reboots");
-        return Ok(Ended::Failed(failure(work, FailureKind::Error, message)));
+        let (phase, kind) = (phase.into(), FailureKind::Error.into());
+        return Ok(Ended::Failed(Failed { phase, kind, exit_code: None, message, retry_after: None }));
     }
     if let Some(inputs) = durable::read(&dir.inputs())? {
         durable::write(&dir.inputs_over_reboot(), &inputs)?;
     }
-    let resume = if control.reboot() == Reboot::Again { status.phase } else { status.phase + 1 };
-    Control { reboot: None, ..control }.write(dir)?;
+    if let Ok(control) = Control::read(dir)? {
+        Control { reboot: None, ..control }.write(dir)?;
+    }
     // What the role wrote without waiting for the disk must be there after the boot as well.
     rustix::fs::sync();
     let status = Status { resume: Some(resume), reboots: status.reboots + 1, ..status };

@@ -7,3 +7,4 @@ pub mod agent;
 pub mod engine;
 pub mod pki;
 pub mod role;
+pub mod setup;

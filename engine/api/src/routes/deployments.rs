@@ -9,7 +9,8 @@ use axum::{
     response::IntoResponse,
 };
 use rebar_model::{
-    Change, Deployment, DeploymentName, DeploymentSpec, Digest, Ident, ParameterScope, Record, Seq, World,
+    Change, Deployment, DeploymentName, DeploymentSpec, Digest, Ident, ParameterScope, ParameterSpec, Record, Seq,
+    World,
 };
 use rebar_ports::HistoryQuery;
 use rebar_scheduler::Command;
@@ -82,7 +83,7 @@ async fn create(
 ) -> Result<impl IntoResponse, ApiError> {
     let CreateDeployment { name, workload, groups, profiles, parameters } = request;
     let workload = app.handle.read(|world| address::workload(world, &workload).cloned())?;
-    let is_secret = |name: &Ident| workload.spec.inputs.get(name).is_some_and(|it| it.secret);
+    let is_secret = |name: &Ident| workload.spec.inputs.get(name).is_some_and(ParameterSpec::is_secret);
     let mut kept = BTreeMap::new();
     for (name, value) in parameters {
         let secret = is_secret(&name);

@@ -1,7 +1,7 @@
 //! `/deployments/{name}/explain` and `why`: why something is not done, and where a value comes from.
 
 use axum::{Json, extract::State};
-use rebar_model::{AttemptId, DeploymentName, Layer};
+use rebar_model::{AttemptId, DeploymentName, Layer, ResourceId};
 use rebar_ports::StoreError;
 use rebar_scheduler::{Explanation, why as value_why};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -14,7 +14,7 @@ use crate::{
     extract::{Params, Segments},
     limits::{LOG_BATCH, LOG_LINE, LOG_LINES},
     mask::mask,
-    types::{ExplainQuery, ExplainView, Problem, ValueLayer, ValueOrigin, ValueProducer, WhyQuery},
+    types::{Cause, ExplainQuery, ExplainView, Problem, ValueLayer, ValueOrigin, ValueProducer, WhyQuery},
     words::shortened,
 };
 
@@ -44,11 +44,20 @@ async fn explain(
         explaining::node_role(world, node_role, now).ok_or_else(|| ApiError::not_found("node-role", text))
     })?;
     for cause in &mut view.causes {
+        add_pending(&app, cause);
         if let Some(attempt) = cause.attempt {
             cause.log = tail(&app, attempt).await?;
         }
     }
     Ok(Json(view))
+}
+
+/// Adds what a service waits for, which it tells the engine and is in no World.
+fn add_pending(app: &App, cause: &mut Cause) {
+    let owner = cause.node_roles.first().filter(|_| cause.attempt.is_some()).cloned();
+    if let Some(pending) = owner.and_then(|it| app.handle.pending(&ResourceId(it))) {
+        cause.text = format!("{}; {pending}", cause.text);
+    }
 }
 
 /// The last lines of a log.

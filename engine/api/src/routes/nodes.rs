@@ -117,14 +117,20 @@ async fn change(
 
 /// Forget a node, and destroy its machine where Rebar made it
 #[utoipa::path(delete, path = "/nodes/{name}", tag = "nodes", params(("name" = String, Path), RemoveNodeQuery),
-    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 204), (status = 403, description = "a protected role was not named", body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn remove(
     State(app): State<App>,
     caller: Caller,
     Segments(name): Segments<NodeName>,
     Params(query): Params<RemoveNodeQuery>,
 ) -> Result<StatusCode, ApiError> {
-    let removal = if query.gone { NodeRemoval::Gone } else { NodeRemoval::Orderly };
+    let removal = if query.gone {
+        let named = query.allow_protected.iter().flat_map(|it| it.split(',')).filter(|it| !it.is_empty());
+        NodeRemoval::Gone { allowed: named.map(address::parse).collect::<Result<_, _>>()? }
+    } else {
+        NodeRemoval::Orderly
+    };
     let handle = app.handle.clone();
     app.finish(async move { Ok(handle.remove_node(caller.actor, name, removal).await?) }).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -57,6 +57,7 @@ fn view(world: &World, plan: Plan) -> PlanView {
         changes: counts.keys().any(|it| !matches!(it, Action::Keep | Action::Maybe)),
         counts,
         destructive: plan.destructive,
+        protected: plan.protected,
         steps: plan.steps.iter().map(|it| step_view(world, it)).collect(),
     }
 }
@@ -79,6 +80,7 @@ fn step_view(world: &World, step: &PlanStep) -> PlanStepView {
         depth: step.depth,
         action: step.action,
         destructive: world.role_of(spec).is_some_and(|it| it.manifest.spec.destructive),
+        undoes: step.undoes,
         why: words::step(step),
         differences: step.differences.iter().map(masked).collect(),
         requires: requires.into_iter().cloned().collect(),
@@ -90,7 +92,8 @@ fn step_view(world: &World, step: &PlanStep) -> PlanStepView {
 /// Refused if the same wishes would give another plan by now.
 #[utoipa::path(post, path = "/deployments/{name}/apply", tag = "plans", params(("name" = String, Path)),
     request_body = ApplyRequest,
-    responses((status = 202, body = Accepted), (status = 403, description = "a destructive role was not granted", body = Problem),
+    responses((status = 202, body = Accepted),
+        (status = 403, description = "a destructive role was not granted, or a protected one not named", body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 412, description = "the plan is stale", body = Problem), (status = 422, body = Problem)))]
 async fn apply(
@@ -99,8 +102,8 @@ async fn apply(
     Segments(name): Segments<DeploymentName>,
     Body(request): Body<ApplyRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let ApplyRequest { plan, grants } = request;
-    let command = Command::Accept { deployment: name.clone(), plan, grants };
+    let ApplyRequest { plan, grants, allow_protected } = request;
+    let command = Command::Accept { deployment: name.clone(), plan, grants, allowed: allow_protected };
     app.handle.command(caller.actor, command).await?;
     let location = [(header::LOCATION, format!("/api/v1/deployments/{name}/status"))];
     Ok((StatusCode::ACCEPTED, location, Json(accepted(&app, &name))))

@@ -11,7 +11,7 @@ use crate::{
     error::ApiError,
     extract::{BodyOrDefault, Caller, Segments},
     limits::REASON,
-    types::{Accepted, PauseRequest, Problem, RetryRequest},
+    types::{Accepted, PauseRequest, Problem, RetryRequest, WipeRequest},
     words::shortened,
 };
 
@@ -95,14 +95,28 @@ async fn retry(
 
 /// Wipe everything, then build it again
 #[utoipa::path(post, path = "/deployments/{name}/rebuild", tag = "deployments", params(("name" = String, Path)),
-    responses((status = 202, body = Accepted), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn rebuild(State(app): State<App>, caller: Caller, Segments(name): Segments<DeploymentName>) -> Answer {
-    have(&app, caller, &name, Command::Rebuild { deployment: name.clone() }).await
+    request_body = WipeRequest,
+    responses((status = 202, body = Accepted), (status = 403, description = "a protected role was not named", body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn rebuild(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(name): Segments<DeploymentName>,
+    BodyOrDefault(WipeRequest { allow_protected: allowed }): BodyOrDefault<WipeRequest>,
+) -> Answer {
+    have(&app, caller, &name, Command::Rebuild { deployment: name.clone(), allowed }).await
 }
 
 /// Wipe everything, then forget the deployment
 #[utoipa::path(post, path = "/deployments/{name}/destroy", tag = "deployments", params(("name" = String, Path)),
-    responses((status = 202, body = Accepted), (status = 404, body = Problem)))]
-async fn destroy(State(app): State<App>, caller: Caller, Segments(name): Segments<DeploymentName>) -> Answer {
-    have(&app, caller, &name, Command::Destroy { deployment: name.clone() }).await
+    request_body = WipeRequest,
+    responses((status = 202, body = Accepted), (status = 403, description = "a protected role was not named", body = Problem),
+        (status = 404, body = Problem)))]
+async fn destroy(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(name): Segments<DeploymentName>,
+    BodyOrDefault(WipeRequest { allow_protected: allowed }): BodyOrDefault<WipeRequest>,
+) -> Answer {
+    have(&app, caller, &name, Command::Destroy { deployment: name.clone(), allowed }).await
 }

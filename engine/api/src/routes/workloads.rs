@@ -7,7 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 use rebar_manifest::Package;
-use rebar_model::{Digest, Workload, World};
+use rebar_model::{Digest, Taken, Workload, World};
 use rebar_scheduler::Command;
 use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouterExt},
@@ -21,7 +21,7 @@ use crate::{
     extract::{Caller, Params, Raw, Segments},
     limits::PACKAGE_BODY,
     paging::{limit, page},
-    types::{Page, PageQuery, Problem, WorkloadSummary, WorkloadView},
+    types::{Page, PageQuery, Problem, UsedWorkload, WorkloadSummary, WorkloadView},
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -46,8 +46,13 @@ fn summary(world: &World, workload: &Workload) -> WorkloadSummary {
         summary: workload.metadata.summary.clone(),
         groups: workload.spec.groups.keys().cloned().collect(),
         roles: workload.roles.keys().cloned().collect(),
+        uses: workload.taken.iter().map(used).collect(),
         deployments: deployments.map(|it| it.name.clone()).collect(),
     }
+}
+
+fn used(taken: &Taken) -> UsedWorkload {
+    UsedWorkload { reference: taken.reference(), digest: taken.digest }
 }
 
 /// List the workload versions
@@ -78,8 +83,9 @@ async fn get(State(app): State<App>, Segments(reference): Segments<String>) -> R
 
 /// Import a workload package
 ///
-/// The body is a tar archive of the package's directory. The same package again is no mistake; another one under the same name
-/// and version is refused.
+/// The body is a tar archive of the package's directory. What it uses has to be imported before: the highest versions that meet its
+/// `uses` are taken, and remembered. The same package again is no mistake, and changes nothing; another one under the same name and
+/// version is refused.
 #[utoipa::path(post, path = "/workloads", tag = "workloads",
     request_body(content = Vec<u8>, content_type = "application/x-tar"),
     responses((status = 201, body = WorkloadSummary), (status = 200, description = "it was there", body = WorkloadSummary),

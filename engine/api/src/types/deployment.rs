@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rebar_model::{
     Actor, DeploymentName, DeploymentSpec, Digest, GroupName, Ident, Mode, NodeName, NodeRoleId, ProfileName,
-    RevisionNo, Seq, Standing,
+    RevisionNo, RoleName, Seq, Standing,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -116,6 +116,16 @@ pub struct PauseRequest {
     /// Why; shown wherever somebody asks why nothing happens.
     #[serde(default)]
     pub reason: String,
+}
+
+/// What may go when everything is undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WipeRequest {
+    /// The protected roles of which something may be taken away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub allow_protected: Vec<RoleName>,
 }
 
 /// What to try again.

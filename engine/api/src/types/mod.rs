@@ -22,7 +22,7 @@ mod workload;
 pub use attempt::{AttemptInput, AttemptResult, AttemptView, AttemptsQuery, LogLine, LogQuery};
 pub use deployment::{
     Accepted, ChangeDeployment, CreateDeployment, DeploymentSummary, DeploymentView, PauseRequest, RetryRequest,
-    RevisionView, WorkloadRef,
+    RevisionView, WipeRequest, WorkloadRef,
 };
 pub use event::{EventView, EventsQuery};
 pub use explain::{Cause, ExplainQuery, ExplainView};
@@ -41,4 +41,4 @@ pub use status::{DeploymentStatus, NodeRoleView, ProgressView};
 pub use token::{CreateToken, CreatedToken, TokenView};
 pub use version::VersionView;
 pub use wait::{WaitAnswer, WaitGoal, WaitQuery, WaitResult};
-pub use workload::{WorkloadSummary, WorkloadView};
+pub use workload::{UsedWorkload, WorkloadSummary, WorkloadView};

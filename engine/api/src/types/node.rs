@@ -112,13 +112,16 @@ pub struct MaintenanceRequest {
 }
 
 /// How a node leaves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct RemoveNodeQuery {
     /// It is gone for good: its node-roles are forgotten without being undone.
     #[serde(default)]
     pub gone: bool,
+    /// The protected roles that may be forgotten with it, separated by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_protected: Option<String>,
 }
 
 /// What a new agent of a node enrols with, once.

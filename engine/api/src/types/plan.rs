@@ -38,6 +38,9 @@ pub struct PlanView {
     /// The roles that wipe data and have to be granted by name.
     #[schema(value_type = Vec<String>)]
     pub destructive: Vec<RoleName>,
+    /// The roles that keep what must not be lost, and of which something is or may be taken away: they have to be named.
+    #[schema(value_type = Vec<String>)]
+    pub protected: Vec<RoleName>,
     /// Every node-role, in an order in which they could run.
     pub steps: Vec<PlanStepView>,
 }
@@ -68,6 +71,8 @@ pub struct PlanStepView {
     pub action: Action,
     /// Whether it wipes data.
     pub destructive: bool,
+    /// Whether what stands there is taken away, or may be.
+    pub undoes: bool,
     /// Why, one line each.
     pub why: Vec<String>,
     /// What differs from what was applied; secrets masked.
@@ -89,4 +94,8 @@ pub struct ApplyRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub grants: Vec<RoleName>,
+    /// The protected roles of which something may be taken away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub allow_protected: Vec<RoleName>,
 }

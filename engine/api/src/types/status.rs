@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rebar_model::{
-    AttemptId, DeploymentName, GroupName, Mode, NodeName, NodeRoleId, Phase, Reason, RevisionNo, RoleName, Seq,
-    Standing, WhoActs,
+    AttemptId, DeploymentName, GroupName, Importance, Mode, NodeName, NodeRoleId, Phase, Reason, RevisionNo, RoleName,
+    Seq, Standing, WhoActs,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -39,6 +39,9 @@ pub struct DeploymentStatus {
     pub settled: bool,
     /// A person has to act.
     pub needs_person: bool,
+    /// The roles that keep what must not be lost: wiping the deployment wants them named.
+    #[schema(value_type = Vec<String>)]
+    pub protected: Vec<RoleName>,
     /// Every node-role, in an order in which they could run.
     pub node_roles: Vec<NodeRoleView>,
     /// The last change that this knows of: events after it are news.
@@ -71,6 +74,9 @@ pub struct NodeRoleView {
     pub depth: u32,
     /// Whether progress displays show the role as a phase of its own.
     pub milestone: bool,
+    /// `normal`, or `low` for one that displays fold away while nothing is wrong with it.
+    #[schema(value_type = String)]
+    pub importance: Importance,
     /// The word for it.
     #[schema(value_type = String)]
     pub standing: Standing,

@@ -24,12 +24,24 @@ pub struct WorkloadSummary {
     /// Its groups.
     #[schema(value_type = Vec<String>)]
     pub groups: Vec<GroupName>,
-    /// Its roles.
+    /// Its roles, those of the workloads that it uses among them.
     #[schema(value_type = Vec<String>)]
     pub roles: Vec<RoleName>,
+    /// The workload versions that it uses, as they were when it was imported.
+    pub uses: Vec<UsedWorkload>,
     /// The deployments that use it.
     #[schema(value_type = Vec<String>)]
     pub deployments: Vec<DeploymentName>,
+}
+
+/// A workload version whose roles and parameters another took over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsedWorkload {
+    /// `name@version`.
+    pub reference: String,
+    /// The digest of its package.
+    #[schema(value_type = String)]
+    pub digest: Digest,
 }
 
 /// A workload version with everything in it.

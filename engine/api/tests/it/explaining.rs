@@ -1,11 +1,12 @@
 //! `/deployments/{name}/explain` and `why`
 
-use rebar_api::types::{ExplainView, ValueOrigin};
-use rebar_model::{Standing, WhoActs};
+use rebar_api::types::{DeploymentStatus, ExplainView, ValueOrigin};
+use rebar_model::{Importance, Standing, WhoActs};
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::timeout;
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, PATIENCE, changed};
 
 #[tokio::test]
 async fn the_root_cause_comes_first() {
@@ -34,6 +35,63 @@ async fn the_root_cause_comes_first() {
     assert!(blocked.headline.starts_with("client@n1 is blocked: server@n1: attempt 1 failed"), "{}", blocked.headline);
     fixture.refused(fixture.request(Method::GET, "/deployments/demo/explain?address=x@n1"), 404, "RB2001").await;
     fixture.refused(fixture.request(Method::GET, "/deployments/nope/explain"), 404, "RB2001").await;
+}
+
+/// The role `client` as the package has it, and as a name that the service waits for.
+const CLIENT: &str = "\
+metadata: {name: client, summary: Use it}
+spec:
+  scope: node
+  runner: {type: script}
+  inputs:
+    url: {schema: {type: string}, from: {role: server, output: url}}
+  phases:
+    apply: {run: apply.sh, timeout: 1m}
+    undo: {run: undo.sh, timeout: 1m}
+";
+const NAMED: &str = "\
+metadata: {name: client, summary: Use it, importance: low}
+spec:
+  scope: node
+  runsOn: engine
+  runner: {type: builtin, action: dns.record}
+  inputs:
+    name: {schema: {type: string}, from: {expr: \"'web.' + node.name\"}}
+    values: {schema: {type: array, items: {type: string}}, from: {role: server, output: url, take: all}}
+";
+
+#[tokio::test]
+async fn what_a_service_waits_for_is_told() {
+    let fixture = Fixture::start().await;
+    let mut agent = fixture.demo_of(&changed("1.0.0", &[(CLIENT, NAMED)])).await;
+    fixture.apply("demo").await;
+    agent.serve().await;
+    let text = async {
+        loop {
+            let view: ExplainView = fixture.get("/deployments/demo/explain?address=client@n1").await;
+            let text = view.causes[0].text.clone();
+            if text.contains(';') {
+                break text;
+            }
+        }
+    };
+    let text = timeout(PATIENCE, text).await.expect("the service to be asked");
+    assert_eq!(text, "client@n1: attempt 1 is under way; nobody answers");
+    let status: DeploymentStatus = fixture.get("/deployments/demo/status").await;
+    let seen: Vec<_> = status.node_roles.iter().map(|it| (it.role.as_str(), it.importance)).collect();
+    assert_eq!(seen, [("server", Importance::Normal), ("client", Importance::Low)]);
+    // It stays known why, when time is up.
+    fixture.clock.advance(61);
+    let failed = async {
+        loop {
+            let view: ExplainView = fixture.get("/deployments/demo/explain").await;
+            if view.causes[0].kind == "failed" {
+                break view.causes[0].text.clone();
+            }
+        }
+    };
+    let text = timeout(PATIENCE, failed).await.expect("the deadline to be seen");
+    assert!(text.ends_with("before the deadline; nobody answers"), "{text}");
 }
 
 #[tokio::test]

@@ -143,8 +143,14 @@ impl Fixture {
 
     /// The workload imported, a deployment of it on one node, and that node's agent.
     pub async fn demo(&self) -> Agent {
+        self.demo_of(&package("1.0.0")).await
+    }
+
+    /// The same of a changed workload.
+    pub async fn demo_of(&self, package: &Package) -> Agent {
         let agent = self.agent("n1").await;
-        assert_eq!(self.import(&package("1.0.0")).await.status(), StatusCode::CREATED);
+        let imported = self.import(package).await;
+        assert_eq!(imported.status(), StatusCode::CREATED, "{}", imported.text().await.unwrap());
         let body = json!({"name": "demo", "workload": "web@1.0.0", "groups": {"web": ["n1"]},
             "parameters": {"password": "hunter2"}});
         let _: Value = self.post("/deployments", body, 201).await;
@@ -159,7 +165,12 @@ impl Fixture {
 
     /// The deployment of [`Fixture::demo`] with everything active.
     pub async fn active_demo(&self) -> Agent {
-        let mut agent = self.demo().await;
+        let agent = self.demo().await;
+        self.activate(agent).await
+    }
+
+    /// Everything of a new deployment made active by its agent.
+    pub async fn activate(&self, mut agent: Agent) -> Agent {
         self.apply("demo").await;
         agent.serve().await;
         agent.succeed(json!({})).await;
@@ -313,13 +324,21 @@ spec:
 
 /// A small workload.
 pub fn package(version: &str) -> Package {
+    changed(version, &[])
+}
+
+/// The small workload with some texts of it exchanged.
+pub fn changed(version: &str, changes: &[(&str, &str)]) -> Package {
+    let change = |text: &str| {
+        File::text(changes.iter().fold(text.replace("VERSION", version), |text, (old, new)| text.replace(old, new)))
+    };
     let script = || File::script("#!/bin/sh\n");
     let files = [
-        ("workload.yaml", File::text(WORKLOAD.replace("VERSION", version))),
-        ("roles/server/role.yaml", File::text(SERVER)),
+        ("workload.yaml", change(WORKLOAD)),
+        ("roles/server/role.yaml", change(SERVER)),
         ("roles/server/apply.sh", script()),
         ("roles/server/undo.sh", script()),
-        ("roles/client/role.yaml", File::text(CLIENT)),
+        ("roles/client/role.yaml", change(CLIENT)),
         ("roles/client/apply.sh", script()),
         ("roles/client/undo.sh", script()),
     ];

@@ -13,5 +13,6 @@ mod listings;
 mod nodes;
 mod outside;
 mod parameters;
+mod protection;
 mod waiting;
 mod workloads;

@@ -1,10 +1,10 @@
 //! `/parameters`, and that secrets stay secret.
 
-use rebar_api::types::{Page, ParameterView};
+use rebar_api::types::{OutputView, Page, ParameterView, ValueOrigin};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, changed};
 
 #[tokio::test]
 async fn every_level_can_be_set_and_unset() {
@@ -67,6 +67,42 @@ async fn secrets_are_sealed_also_where_nobody_said_so() {
             assert!(!text.contains(secret), "{secret}");
         }
     }
+}
+
+#[tokio::test]
+async fn values_and_secrets_come_from_the_site() {
+    let fixture = Fixture::start().await;
+    let changes = [
+        ("default: hello}", "from: {site: texts.hello}}"),
+        (
+            "password: {schema: {type: string}, secret: true}",
+            "password: {schema: {type: string}, from: {secret: site_password}, secret: true}",
+        ),
+        ("  outputs:\n    url: {from", "  outputs:\n    greeting: {from: {deployment: greeting}}\n    url: {from"),
+    ];
+    let mut agent = fixture.demo_of(&changed("1.0.0", &changes)).await;
+    fixture.delete("/parameters/deployment/demo/password").await;
+    let problem = fixture.refused(fixture.request(Method::POST, "/deployments/demo/plan"), 422, "RB2004").await;
+    let missing: Vec<_> = problem.errors.iter().map(|it| it.message.as_str()).collect();
+    assert!(missing.iter().any(|it| it.contains("rebar attr set texts VALUE --global")), "{missing:?}");
+    assert!(missing.iter().any(|it| it.contains("rebar attr set site_password - --global --secret")), "{missing:?}");
+    let set: ParameterView =
+        fixture.send(Method::PUT, "/parameters/global/site_password", json!({"value": "hunter9"}), 200).await;
+    assert!(set.secret, "something takes it as a secret");
+    let _: Value = fixture.send(Method::PUT, "/parameters/global/texts", json!({"value": {"hello": "hi"}}), 200).await;
+    fixture.apply("demo").await;
+    let work = agent.work().await;
+    assert_eq!(work.inputs.values().cloned().collect::<Vec<_>>(), [json!("hi"), json!("hunter9")]);
+    let outputs: Page<OutputView> = fixture.get("/deployments/demo/outputs").await;
+    assert_eq!(outputs.items[0].value, Some(json!("hi")));
+    let why: ValueOrigin = fixture.get("/deployments/demo/why?address=server@n1&input=greeting").await;
+    let levels: Vec<_> = why.layers.iter().map(|it| (it.level.as_str(), it.wins)).collect();
+    let others = [("global", false), ("deployment/demo", false), ("node/n1", false)];
+    assert_eq!(levels, [&[("workload default web@1.0.0", false), ("site texts.hello", true)], &others[..]].concat());
+    let why: ValueOrigin = fixture.get("/deployments/demo/why?address=server@n1&input=password").await;
+    assert_eq!((why.origin.as_str(), &why.value.unwrap()["secret"]), ("site secret site_password", &json!(true)));
+    let seen = fixture.get::<Value>("/deployments/demo/why?address=server@n1&input=password").await.to_string();
+    assert!(!seen.contains("hunter9") && !seen.contains("$secret"), "{seen}");
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use rebar_api::types::{Page, WorkloadSummary, WorkloadView};
 use rebar_manifest::{File, Package};
+use rebar_model::Digest;
 use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, package, sent};
 
@@ -73,4 +75,56 @@ async fn what_is_no_package_is_refused() {
     assert_eq!(fixture.import(&large).await.status(), StatusCode::CREATED);
     let used = sent(fixture.request(Method::GET, "/workloads/web@1.0.0")).await;
     assert_eq!(used.status(), StatusCode::OK);
+}
+
+/// A package that uses the one of the fixture.
+fn user(requirement: &str) -> Package {
+    let text = format!(
+        "apiVersion: rebar.dev/v1\nkind: Workload\nmetadata: {{name: shop, version: 1.0.0, summary: A shop, license: MIT}}\n\
+         spec:\n  uses: [{{workload: web, version: '{requirement}'}}]\n  groups:\n    web: {{summary: Serve, roles: [server, client]}}\n"
+    );
+    Package::from_files([("workload.yaml".to_owned(), File::text(text))]).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_package_uses_is_taken_over_and_remembered() {
+    let fixture = Fixture::start().await;
+    let request = fixture.request(Method::POST, "/workloads").body(user("^1").to_tar());
+    let problem = fixture.refused(request, 422, "RB4010").await;
+    let missing = &problem.errors[0];
+    assert_eq!((missing.code.as_str(), missing.line), ("RB1208", Some(5)), "{missing:?}");
+    assert!(missing.help.as_deref().is_some_and(|it| it.contains("rebar workload import DIR")), "{missing:?}");
+
+    fixture.import(&package("1.0.0")).await;
+    fixture.import(&package("1.2.0")).await;
+    assert_eq!(fixture.import(&user("^1")).await.status(), StatusCode::CREATED);
+    let shop: WorkloadView = fixture.get("/workloads/shop@1.0.0").await;
+    let web: WorkloadView = fixture.get("/workloads/web@1.2.0").await;
+    assert_eq!(shop.workload.roles, web.workload.roles);
+    assert_eq!(shop.workload.spec.inputs, web.workload.spec.inputs);
+    let used: Vec<(&str, Digest)> = shop.summary.uses.iter().map(|it| (it.reference.as_str(), it.digest)).collect();
+    assert_eq!(used, [("web@1.2.0", web.summary.digest)]);
+
+    // A newer version changes nothing of what is there, and neither does the package once more.
+    fixture.import(&package("1.9.0")).await;
+    assert_eq!(fixture.import(&user("^1")).await.status(), StatusCode::OK);
+    assert_eq!(fixture.get::<WorkloadView>("/workloads/shop@1.0.0").await, shop);
+    // Nor is what was taken needed any longer.
+    fixture.delete("/workloads/web@1.2.0").await;
+    assert_eq!(fixture.import(&user("^1")).await.status(), StatusCode::OK);
+    assert_eq!(fixture.get::<WorkloadView>("/workloads/shop@1.0.0").await, shop);
+    // Another content under the same version stays refused.
+    fixture.refused(fixture.request(Method::POST, "/workloads").body(user("^1.1").to_tar()), 409, "RB2002").await;
+}
+
+#[tokio::test]
+async fn used_roles_run_as_if_they_were_the_packages_own() {
+    let fixture = Fixture::start().await;
+    let agent = fixture.agent("n1").await;
+    fixture.import(&package("1.0.0")).await;
+    fixture.import(&user("*")).await;
+    let body = json!({"name": "demo", "workload": "shop@1.0.0", "groups": {"web": ["n1"]},
+        "parameters": {"password": "hunter2"}});
+    let _: Value = fixture.post("/deployments", body, 201).await;
+    fixture.activate(agent).await;
 }

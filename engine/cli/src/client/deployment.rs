@@ -3,7 +3,7 @@
 use rebar_api::types::{
     Accepted, ApplyRequest, ChangeDeployment, CreateDeployment, DeploymentStatus, DeploymentSummary, DeploymentView,
     ExplainQuery, ExplainView, OutputView, OutputsQuery, Page, PauseRequest, PlanView, RetryRequest, RevisionView,
-    ValueOrigin, WaitAnswer, WaitQuery, WhyQuery,
+    ValueOrigin, WaitAnswer, WaitQuery, WhyQuery, WipeRequest,
 };
 use rebar_model::DeploymentName;
 use reqwest::{Method, header::IF_MATCH};
@@ -55,7 +55,7 @@ impl Client {
 
     /// Goes on.
     pub async fn resume(&self, name: &DeploymentName) -> Result<Accepted, Failure> {
-        self.ask(name, "resume").await
+        self.take(self.request(Method::POST, &["deployments", name.as_str(), "resume"]).timeout(ANSWER)).await
     }
 
     /// Ends what runs and starts nothing new.
@@ -69,17 +69,13 @@ impl Client {
     }
 
     /// Undoes everything, then builds it again.
-    pub async fn rebuild(&self, name: &DeploymentName) -> Result<Accepted, Failure> {
-        self.ask(name, "rebuild").await
+    pub async fn rebuild(&self, name: &DeploymentName, request: &WipeRequest) -> Result<Accepted, Failure> {
+        self.post(&["deployments", name.as_str(), "rebuild"], request).await
     }
 
     /// Undoes everything, then forgets the deployment.
-    pub async fn destroy(&self, name: &DeploymentName) -> Result<Accepted, Failure> {
-        self.ask(name, "destroy").await
-    }
-
-    async fn ask(&self, name: &DeploymentName, what: &str) -> Result<Accepted, Failure> {
-        self.take(self.request(Method::POST, &["deployments", name.as_str(), what]).timeout(ANSWER)).await
+    pub async fn destroy(&self, name: &DeploymentName, request: &WipeRequest) -> Result<Accepted, Failure> {
+        self.post(&["deployments", name.as_str(), "destroy"], request).await
     }
 
     /// How a deployment stands.

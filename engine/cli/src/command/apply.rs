@@ -3,6 +3,7 @@
 use rebar_api::types::{ApplyRequest, PlanView};
 use rebar_model::{DeploymentName, Digest, RoleName};
 
+use super::protected::Allowed;
 use crate::{
     app::App,
     client::Client,
@@ -30,6 +31,9 @@ pub struct Args {
     /// Let a role that wipes data run
     #[arg(long = "grant", value_name = "ROLE")]
     pub grants: Vec<RoleName>,
+    /// The protected roles that may be taken away
+    #[command(flatten)]
+    pub allowed: Allowed,
     /// Do not follow; `rebar watch` does that later
     #[arg(long)]
     pub no_follow: bool,
@@ -45,7 +49,7 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
             None => return Ok(Exit::Done),
         },
     };
-    let request = ApplyRequest { plan: id, grants: args.grants };
+    let request = ApplyRequest { plan: id, grants: args.grants, allow_protected: args.allowed.allow_protected };
     let accepted = client.apply(&args.name, &request).await?;
     app.output.say(&format!("revision {} of {} is accepted", accepted.revision, accepted.deployment));
     if args.no_follow {
@@ -105,6 +109,7 @@ async fn accepted_plan(app: &App, client: &Client, args: &Args) -> Result<Option
     }
     app.output.say(&text);
     refuse_ungranted(&plan, &args.grants)?;
+    args.allowed.refuse(&plan.protected, &format!("rebar apply {}", plan.deployment))?;
     if !args.yes {
         app.confirm("Apply?")?;
     }

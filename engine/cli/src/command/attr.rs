@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{address::node_role, set};
 use crate::{
     app::App,
+    args::Arrange,
     client::Client,
     clock,
     exit::Exit,
@@ -47,6 +48,9 @@ pub enum Verb {
         /// At which level
         #[command(flatten)]
         level: Level,
+        /// How the list looks
+        #[command(flatten)]
+        arrange: Arrange,
     },
     /// Unset a parameter at one level
     Unset {
@@ -136,10 +140,10 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
                 },
             )?;
         }
-        Verb::Ls { level } => {
+        Verb::Ls { level, arrange } => {
             let all = client.parameters(level.scope().as_ref()).await?;
             let name = |it: &rebar_api::types::ParameterView| format!("{}/{}", it.scope, it.name);
-            app.output.list(&all, name, |look| screen::parameter::list(&all, clock::now(), look))?;
+            app.output.table(&all, name, &arrange, |look| screen::parameter::list(&all, clock::now(), look))?;
         }
         Verb::Unset { name, level } => {
             let scope = level.needed()?;
@@ -155,7 +159,7 @@ async fn set(app: &App, client: &Client, args: SetArgs) -> Result<Exit, Failure>
     let text = if args.secret { set::read(&args.value)? } else { args.value.clone() };
     let value = match declared(client, &scope, &args.name).await? {
         _ if args.string => Value::String(text),
-        Some(spec) if spec.secret && !args.secret => {
+        Some(spec) if spec.is_secret() && !args.secret => {
             return Err(Failure::new(Trouble::Argument, format!("parameter `{}` is a secret", args.name))
                 .fix(format!("rebar attr set {} - --secret …, with the value on standard input", args.name)));
         }
@@ -166,7 +170,7 @@ async fn set(app: &App, client: &Client, args: SetArgs) -> Result<Exit, Failure>
     app.output.data(
         &set,
         || vec![set.name.to_string()],
-        |look| screen::parameter::list(std::slice::from_ref(&set), clock::now(), look),
+        |look| screen::parameter::list(std::slice::from_ref(&set), clock::now(), look).render(),
     )?;
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::{
     app::App,
+    args::Arrange,
     config,
     exit::Exit,
     failure::{Failure, Trouble},
@@ -15,7 +16,7 @@ use crate::{
 pub enum Verb {
     /// List contexts
     #[command(alias = "ls")]
-    List,
+    List(Arrange),
     /// Make a context the current one
     Use {
         /// Which one
@@ -37,7 +38,7 @@ pub fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
     let path = config::path()?;
     let mut config = config::load(&path)?;
     match verb {
-        Verb::List => {
+        Verb::List(arrange) => {
             let current = app.globals.context.as_ref().or(config.current.as_ref());
             let shown: Vec<Shown> = config
                 .contexts
@@ -49,9 +50,10 @@ pub fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
                     current: current == Some(name),
                 })
                 .collect();
-            app.output.list(
+            app.output.table(
                 &shown,
                 |it| it.name.clone(),
+                &arrange,
                 |look| {
                     let mut table = Table::new(look, &["CONTEXT", "ENGINE", "CA", ""]);
                     for it in &shown {
@@ -60,7 +62,7 @@ pub fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
                         let current = if it.current { toned(Tone::Good, "current") } else { Text::from(" ") };
                         table.row(vec![(&it.name).into(), (&it.url).into(), short.into(), current]);
                     }
-                    table.render()
+                    table
                 },
             )?;
         }

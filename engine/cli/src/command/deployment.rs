@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use rebar_api::types::{ChangeDeployment, CreateDeployment, DeploymentView, OutputsQuery, PauseRequest, SetParameter};
-use rebar_model::{DeploymentName, GroupName, Ident, NodeName, ParameterScope, ProfileName};
+use rebar_model::{DeploymentName, GroupName, Ident, NodeName, ParameterScope, ParameterSpec, ProfileName};
 use serde_json::Value;
 
-use super::{apply, explain, groups, plan, prove, redeploy, retry, set, status, wait, watch};
+use super::{apply, explain, groups, plan, protected::Allowed, prove, redeploy, retry, set, status, wait, watch};
 use crate::{
     app::App,
+    args::Arrange,
     client::Client,
     clock,
     exit::Exit,
@@ -25,7 +26,7 @@ pub enum Verb {
     )]
     Create(CreateArgs),
     /// List deployments
-    Ls,
+    Ls(Arrange),
     /// Show what is wished for
     Show {
         /// The deployment
@@ -75,6 +76,9 @@ pub enum Verb {
         /// The deployment
         #[arg(value_name = "DEPLOYMENT")]
         name: DeploymentName,
+        /// How the list looks
+        #[command(flatten)]
+        arrange: Arrange,
     },
 }
 
@@ -120,6 +124,9 @@ pub struct DestroyArgs {
     /// Confirm by the name of the deployment
     #[arg(long, value_name = "NAME")]
     pub yes: Option<String>,
+    /// The protected roles that may be taken away
+    #[command(flatten)]
+    pub allowed: Allowed,
     /// Do not follow
     #[arg(long)]
     pub no_follow: bool,
@@ -197,7 +204,7 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
         Verb::Redeploy(args) => redeploy::run(app, args).await,
         Verb::Prove(args) => prove::run(app, args).await,
         Verb::Create(args) => create(app, args).await,
-        Verb::Ls => list(app).await,
+        Verb::Ls(arrange) => list(app, &arrange).await,
         Verb::Show { name } => show(app, &app.client().await?.deployment(&name).await?),
         Verb::Destroy(args) => destroy(app, args).await,
         Verb::Pause(args) => {
@@ -224,12 +231,13 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
         Verb::RemoveNode(args) => members(app, &args, &take_out).await,
         Verb::Upgrade(args) => upgrade(app, args).await,
         Verb::Outputs(args) => outputs(app, args).await,
-        Verb::Revisions { name } => {
+        Verb::Revisions { name, arrange } => {
             let revisions = app.client().await?.revisions(&name).await?;
             let now = clock::now();
-            app.output.list(
+            app.output.table(
                 &revisions,
                 |it| it.no.to_string(),
+                &arrange,
                 |look| screen::deployment::revisions(&revisions, now, look),
             )?;
             Ok(Exit::Done)
@@ -242,12 +250,13 @@ fn said(app: &App, text: &str) -> Exit {
     Exit::Done
 }
 
-async fn list(app: &App) -> Result<Exit, Failure> {
+async fn list(app: &App, arrange: &Arrange) -> Result<Exit, Failure> {
     let deployments = app.client().await?.deployments().await?;
     let now = clock::now();
-    app.output.list(
+    app.output.table(
         &deployments,
         |it| it.name.to_string(),
+        arrange,
         |look| screen::deployment::list(&deployments, now, look),
     )?;
     Ok(Exit::Done)
@@ -279,9 +288,10 @@ async fn create(app: &App, args: CreateArgs) -> Result<Exit, Failure> {
 
 async fn destroy(app: &App, args: DestroyArgs) -> Result<Exit, Failure> {
     let client = app.client().await?;
-    let what = redeploy::describe(client, &args.name).await?;
-    app.confirm_name(args.name.as_str(), args.yes.as_deref(), &what)?;
-    let accepted = client.destroy(&args.name).await?;
+    let status = client.status(&args.name).await?;
+    args.allowed.refuse(&status.protected, &format!("rebar deployment destroy {}", args.name))?;
+    app.confirm_name(args.name.as_str(), args.yes.as_deref(), &redeploy::describe(&status))?;
+    let accepted = client.destroy(&args.name, &args.allowed.into()).await?;
     if args.no_follow {
         app.output.data(
             &accepted,
@@ -382,7 +392,7 @@ async fn set_all(
 ) -> Result<(), Failure> {
     let scope = ParameterScope::Deployment(name.clone());
     for (parameter, value) in values {
-        let secret = workload.spec.inputs.get(&parameter).is_some_and(|it| it.secret);
+        let secret = workload.spec.inputs.get(&parameter).is_some_and(ParameterSpec::is_secret);
         client.set_parameter(&scope, &parameter, &SetParameter { value, secret }).await?;
     }
     Ok(())

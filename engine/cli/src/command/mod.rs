@@ -13,9 +13,11 @@ mod groups;
 pub mod help;
 pub mod login;
 pub mod logs;
+pub mod man;
 pub mod node;
 pub mod plan;
 pub mod profile;
+mod protected;
 pub mod prove;
 pub mod redeploy;
 pub mod retry;
@@ -58,6 +60,7 @@ pub async fn run(app: &App, command: Command) -> Result<Exit, Failure> {
         Command::Serve(args) => Box::pin(serve::run(*args)).await.map(|()| Exit::Done).map_err(Failure::from),
         Command::Demo(args) => Box::pin(demo::run(*args)).await.map(|()| Exit::Done).map_err(Failure::from),
         Command::Completion(args) => completion::run(app, &args),
+        Command::Man(args) => man::run(app, &args),
         Command::Help(args) => help::run(app, &args),
         Command::Version => version::run(app).await,
     }

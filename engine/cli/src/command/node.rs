@@ -11,8 +11,10 @@ use rebar_api::types::{
 };
 use rebar_model::{NodeName, ProfileName, ProviderKind};
 
+use super::protected::Allowed;
 use crate::{
     app::App,
+    args::Arrange,
     client::Client,
     clock,
     exit::Exit,
@@ -40,6 +42,9 @@ pub enum Verb {
         /// Only those with these labels: rack=b2,tier!=db,gpu
         #[arg(short, long = "label", value_name = "LABELS")]
         label: Option<String>,
+        /// How the list looks
+        #[command(flatten)]
+        arrange: Arrange,
     },
     /// Show a node: state, labels, what its agent reported
     Show {
@@ -130,6 +135,9 @@ pub struct RmArgs {
     /// Confirm --gone by the name of the node
     #[arg(long, value_name = "NAME")]
     pub yes: Option<String>,
+    /// The protected roles that may be forgotten with them
+    #[command(flatten)]
+    pub allowed: Allowed,
 }
 
 /// Starts or ends maintenance.
@@ -164,15 +172,16 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
     let client = app.client().await?;
     match verb {
         Verb::Add(args) => add(app, client, args).await,
-        Verb::Ls { label } => {
+        Verb::Ls { label, arrange } => {
             let mut nodes = client.nodes(label.as_deref()).await?;
             if let (true, Some(label)) = (nodes.is_empty(), label) {
                 return Err(Failure::new(Trouble::Nothing, format!("no node has the labels {label}")));
             }
             nodes.sort_by(|left, right| screen::words::natural(left.node.name.as_str(), right.node.name.as_str()));
-            app.output.list(
+            app.output.table(
                 &nodes,
                 |it| it.node.name.to_string(),
+                &arrange,
                 |look| screen::node::list(&nodes, clock::now(), look),
             )?;
             Ok(Exit::Done)
@@ -287,7 +296,8 @@ async fn add(app: &App, client: &Client, args: AddArgs) -> Result<Exit, Failure>
 /// What was added; what a person has to do for it to come.
 fn drawn(added: &[AddedNodeView], look: &screen::Look) -> String {
     let nodes: Vec<NodeView> = added.iter().map(|it| it.node.clone()).collect();
-    let mut text = if nodes.is_empty() { String::new() } else { screen::node::list(&nodes, clock::now(), look) };
+    let mut text =
+        if nodes.is_empty() { String::new() } else { screen::node::list(&nodes, clock::now(), look).render() };
     for it in added {
         if let Some(instruction) = &it.instruction {
             // Writing to a string cannot fail.
@@ -320,7 +330,8 @@ async fn remove(app: &App, client: &Client, args: RmArgs) -> Result<Exit, Failur
             let what = format!("{name} is taken for lost: its node-roles are forgotten without being undone");
             app.confirm_name(name.as_str(), args.yes.as_deref(), &what)?;
         }
-        client.remove_node(name, RemoveNodeQuery { gone: args.gone }).await?;
+        let query = RemoveNodeQuery { gone: args.gone, allow_protected: args.allowed.listed() };
+        client.remove_node(name, query).await?;
         app.output.say(&format!("{name} is forgotten"));
     }
     Ok(Exit::Done)

@@ -6,6 +6,7 @@ use rebar_model::ParameterScope;
 
 use crate::{
     app::App,
+    args::Arrange,
     exit::Exit,
     failure::Failure,
     screen::{self, parameter::Profile},
@@ -15,12 +16,12 @@ use crate::{
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// List profiles, what they set and who takes them
-    Ls,
+    Ls(Arrange),
 }
 
 /// Lists profiles.
 pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
-    let Verb::Ls = verb;
+    let Verb::Ls(arrange) = verb;
     let client = app.client().await?;
     let mut profiles: BTreeMap<String, Profile> = BTreeMap::new();
     let mut profile = |name: &str, change: &dyn Fn(&mut Profile)| {
@@ -44,6 +45,6 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
         }
     }
     let profiles: Vec<Profile> = profiles.into_values().collect();
-    app.output.list(&profiles, |it| it.name.clone(), |look| screen::parameter::profiles(&profiles, look))?;
+    app.output.table(&profiles, |it| it.name.clone(), &arrange, |look| screen::parameter::profiles(&profiles, look))?;
     Ok(Exit::Done)
 }

@@ -6,7 +6,7 @@ use rebar_api::types::{DeploymentStatus, OutputsQuery, WorkloadView};
 use rebar_model::{DeploymentName, Ident, NodeName, Source};
 use serde_json::Value;
 
-use super::redeploy::describe;
+use super::{protected::Allowed, redeploy::describe};
 use crate::{
     app::App,
     client::Client,
@@ -36,6 +36,9 @@ pub struct Args {
     /// Confirm by the name of the deployment
     #[arg(long, value_name = "NAME")]
     pub yes: Option<String>,
+    /// The protected roles that may be taken away
+    #[command(flatten)]
+    pub allowed: Allowed,
     /// Keep the record here too
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
@@ -56,7 +59,8 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
         )
         .fix(format!("rebar apply {name}, or rebar explain {name}")));
     }
-    app.confirm_name(name.as_str(), args.yes.as_deref(), &describe(client, name).await?)?;
+    args.allowed.refuse(&status.protected, &format!("rebar prove {name}"))?;
+    app.confirm_name(name.as_str(), args.yes.as_deref(), &describe(&status))?;
     let workload = client.workload(&status.workload.digest.to_string()).await?;
     let before = outputs(client, name, &workload).await?;
     let mut proof = begin(client, &args, &status).await?;
@@ -67,7 +71,7 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
             app.output.insist(&live::detached(name));
             return Ok(Exit::Detached);
         };
-        app.output.say(&screen::proof::cycle(&cycle, &app.output.talk_look));
+        tell(app, &cycle)?;
         let ok = cycle.ok;
         proof.cycles.push(cycle);
         if !ok {
@@ -75,6 +79,15 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
         }
     }
     finish(app, &args, proof)
+}
+
+/// Tells how a cycle went, once: to people it is data, for programs it is in the record that comes last.
+fn tell(app: &App, cycle: &Cycle) -> Result<(), Failure> {
+    if app.output.is_for_people() {
+        return app.output.print(&screen::proof::cycle(cycle, &app.output.look));
+    }
+    app.output.say(&screen::proof::cycle(cycle, &app.output.talk_look));
+    Ok(())
 }
 
 /// A proof that says nothing yet.
@@ -113,7 +126,7 @@ async fn cycle(
 ) -> Result<Option<Cycle>, Failure> {
     let name = &args.name;
     let (started_at, start) = (clock::now(), Instant::now());
-    client.rebuild(name).await?;
+    client.rebuild(name, &args.allowed.clone().into()).await?;
     let follow = Follow { name: name.clone(), until: Until::Settled, as_data: false };
     let ended = live::follow(app, client, &follow).await?;
     if ended.why == Why::Detached {

@@ -1,9 +1,10 @@
 //! `rebar redeploy`: wipes a deployment, builds it again, and follows it.
 
+use rebar_api::types::DeploymentStatus;
 use rebar_model::DeploymentName;
 
-use super::apply::follow;
-use crate::{app::App, client::Client, exit::Exit, failure::Failure, screen};
+use super::{apply::follow, protected::Allowed};
+use crate::{app::App, exit::Exit, failure::Failure, screen};
 
 /// What to wipe and build again.
 #[derive(Debug, clap::Args)]
@@ -17,6 +18,9 @@ pub struct Args {
     /// Confirm by the name of the deployment
     #[arg(long, value_name = "NAME")]
     pub yes: Option<String>,
+    /// The protected roles that may be taken away
+    #[command(flatten)]
+    pub allowed: Allowed,
     /// Do not follow
     #[arg(long)]
     pub no_follow: bool,
@@ -25,9 +29,11 @@ pub struct Args {
 /// Wipes and rebuilds.
 pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     let client = app.client().await?;
-    let what = describe(client, &args.name).await?;
+    let status = client.status(&args.name).await?;
+    args.allowed.refuse(&status.protected, &format!("rebar redeploy {}", args.name))?;
+    let what = describe(&status);
     app.confirm_name(args.name.as_str(), args.yes.as_deref(), &what)?;
-    let accepted = client.rebuild(&args.name).await?;
+    let accepted = client.rebuild(&args.name, &args.allowed.into()).await?;
     app.output.say(&format!("{} is being wiped and built again", args.name));
     if args.no_follow {
         app.output.data(
@@ -41,13 +47,13 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
 }
 
 /// What will be wiped.
-pub async fn describe(client: &Client, name: &DeploymentName) -> Result<String, Failure> {
-    let status = client.status(name).await?;
+pub fn describe(status: &DeploymentStatus) -> String {
     let nodes: Vec<&str> =
         status.node_roles.iter().filter_map(|it| it.node.as_ref()).map(rebar_model::NodeName::as_str).collect();
-    Ok(format!(
-        "{name}: {} on {} are undone, and what they hold is lost",
+    format!(
+        "{}: {} on {} are undone, and what they hold is lost",
+        status.name,
         screen::words::count(status.node_roles.len(), "node-role"),
         screen::words::ranges(nodes)
-    ))
+    )
 }

@@ -47,7 +47,7 @@ pub fn typed(workload: &Workload, plain: &[Pair], secret: &[Pair]) -> Result<BTr
     let mut values = BTreeMap::new();
     for pair in plain {
         let spec = find(workload, &pair.name)?;
-        if spec.secret {
+        if spec.is_secret() {
             let fix =
                 format!("--set-secret {}=- reads it from standard input, and no list of processes shows it", pair.name);
             return Err(Failure::new(Trouble::Argument, format!("parameter `{}` is a secret", pair.name)).fix(fix));
@@ -56,7 +56,7 @@ pub fn typed(workload: &Workload, plain: &[Pair], secret: &[Pair]) -> Result<BTr
     }
     for pair in secret {
         let spec = find(workload, &pair.name)?;
-        if !spec.secret {
+        if !spec.is_secret() {
             return Err(Failure::new(
                 Trouble::Argument,
                 format!("{} does not declare parameter `{}` as a secret", workload.reference(), pair.name),

@@ -50,7 +50,7 @@ async fn all(app: &App) -> Result<Exit, Failure> {
         &deployments,
         |it| it.name.to_string(),
         |look| {
-            let mut text = screen::deployment::list(&deployments, now, look);
+            let mut text = screen::deployment::list(&deployments, now, look).render();
             text.push('\n');
             text.push_str(&screen::words::count(nodes.len(), "node"));
             if !away.is_empty() {

@@ -5,6 +5,7 @@ use rebar_model::Span;
 
 use crate::{
     app::App,
+    args::Arrange,
     clock,
     exit::Exit,
     failure::{Failure, Trouble},
@@ -24,7 +25,7 @@ pub enum Verb {
         ttl: Option<Span>,
     },
     /// List tokens, without themselves
-    Ls,
+    Ls(Arrange),
     /// Take tokens back
     Rm {
         /// The first digits of the token's hash, or its owner's name where there is only one
@@ -43,11 +44,12 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
             app.output.data(&created, || vec![created.token.clone()], |_| format!("{}\n", created.token))?;
             app.output.say(&format!("the token of {}; it is not shown again", created.view.name));
         }
-        Verb::Ls => {
+        Verb::Ls(arrange) => {
             let tokens = client.tokens().await?;
-            app.output.list(
+            app.output.table(
                 &tokens,
                 |it| it.id.0.to_string(),
+                &arrange,
                 |look| screen::token::list(&tokens, clock::now(), look),
             )?;
         }

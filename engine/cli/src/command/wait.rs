@@ -7,7 +7,6 @@ use rebar_model::{DeploymentName, Span};
 
 use crate::{
     app::App,
-    client::Client,
     exit::Exit,
     failure::{Failure, Trouble},
     screen,
@@ -15,13 +14,15 @@ use crate::{
 
 /// How long one question to the engine waits.
 const TURN: Duration = Duration::from_secs(60);
+/// How much later than asked for an answer may come.
+const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait before an engine that does not answer is asked again.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// What to wait for.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  rebar wait demo                                0 active, 12 cannot become active, 10 time-out\n  rebar wait demo --for settled --timeout 40m\n  rebar wait demo --for removed"
+    after_help = "Examples:\n  rebar wait demo                                0 active, 12 cannot become active, 10 time-out, 11 no engine until then\n  rebar wait demo --for settled --timeout 40m\n  rebar wait demo --for removed"
 )]
 pub struct Args {
     /// The deployment
@@ -46,15 +47,13 @@ pub enum Goal {
 
 /// Waits.
 pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
-    let client = app.client().await?;
     let start = Instant::now();
-    let deadline = app.timeout().map(|it| start + it);
     let goal = match args.goal {
         Goal::Active => WaitGoal::Active,
         Goal::Settled => WaitGoal::Settled,
         Goal::Removed => WaitGoal::Removed,
     };
-    let answer = wait(app, client, &args.name, goal, deadline).await?;
+    let answer = wait(app, &args.name, goal, app.timeout().map(|it| start + it)).await?;
     let name = &args.name;
     app.output.data(
         &answer,
@@ -77,38 +76,71 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     }
 }
 
-/// Asks until the engine knows, or the time is up. An engine that is restarted meanwhile is asked again.
+/// Asks until the engine knows, or the time is up. An engine that is away, at the start or later, is asked again.
 async fn wait(
     app: &App,
-    client: &Client,
     name: &DeploymentName,
     goal: WaitGoal,
     deadline: Option<Instant>,
 ) -> Result<WaitAnswer, Failure> {
-    let mut answered = false;
+    let mut patience = Patience { deadline, answered: false, told: false };
     loop {
-        let left = deadline.map_or(TURN, |it| it.saturating_duration_since(Instant::now()));
-        let turn = u64::try_from(left.min(TURN).as_millis()).unwrap_or(0);
-        let query = WaitQuery { goal, timeout: Some(Span::from_millis(turn)) };
-        match client.wait(name, &query).await {
-            Ok(answer) if answer.result == WaitResult::Timeout && left > TURN => answered = true,
+        let turn = patience.left().min(TURN);
+        match tokio::time::timeout(turn + GRACE, ask(app, name, goal, turn)).await.unwrap_or_else(|_| Err(late())) {
             // An engine that stops ends every wait early.
-            Ok(answer) if answer.result == WaitResult::Timeout && deadline.is_none_or(|it| it > Instant::now()) => {
-                answered = true;
-                tokio::time::sleep(SILENCE.min(left)).await;
+            Ok(answer) if answer.result == WaitResult::Timeout && !patience.is_over() => {
+                (patience.answered, patience.told) = (true, false);
+                tokio::time::sleep(patience.left().min(SILENCE)).await;
             }
             Ok(answer) => return Ok(answer),
-            Err(failure) if failure.is_passing() && answered => {
-                if deadline.is_some_and(|it| it <= Instant::now()) {
-                    return Err(Failure { exit: Exit::TimedOut, ..failure });
-                }
-                app.output.say("the engine does not answer; trying again");
-                tokio::time::sleep(SILENCE).await;
-            }
-            Err(failure) if failure.exit == Exit::NotFound && answered => {
+            Err(failure) if failure.exit == Exit::NotFound && patience.answered => {
                 return Err(Failure::new(Trouble::Nothing, format!("{name} is gone")));
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => patience.bear(app, failure).await?,
         }
+    }
+}
+
+/// One question to the engine.
+async fn ask(app: &App, name: &DeploymentName, goal: WaitGoal, turn: Duration) -> Result<WaitAnswer, Failure> {
+    let timeout = Span::from_millis(u64::try_from(turn.as_millis()).unwrap_or(u64::MAX));
+    app.client().await?.wait(name, &WaitQuery { goal, timeout: Some(timeout) }).await
+}
+
+fn late() -> Failure {
+    Failure::new(Trouble::Unreachable, "the engine does not answer in time")
+}
+
+/// How long an engine that is away is asked again.
+struct Patience {
+    deadline: Option<Instant>,
+    /// It answered once.
+    answered: bool,
+    /// The user knows that it is away.
+    told: bool,
+}
+
+impl Patience {
+    fn left(&self) -> Duration {
+        self.deadline.map_or(TURN, |it| it.saturating_duration_since(Instant::now()))
+    }
+
+    fn is_over(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// Takes a failure that may pass, and waits a moment; hands back any other, and every one when the time is up.
+    async fn bear(&mut self, app: &App, failure: Failure) -> Result<(), Failure> {
+        if !failure.is_passing() {
+            return Err(failure);
+        }
+        if self.is_over() {
+            return Err(if self.answered { Failure { exit: Exit::TimedOut, ..failure } } else { failure });
+        }
+        if !std::mem::replace(&mut self.told, true) {
+            app.output.say(&format!("{failure}; trying again"));
+        }
+        tokio::time::sleep(self.left().min(SILENCE)).await;
+        Ok(())
     }
 }

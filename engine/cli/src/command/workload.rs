@@ -3,14 +3,16 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use rebar_manifest::{Diagnostic, File, MAX_FILE_BYTES, MAX_FILES, Package, PackageError};
-use rebar_model::WorkloadName;
+use rebar_manifest::{Diagnostic, File, MAX_FILE_BYTES, MAX_FILES, Package, PackageError, Shelf};
+use rebar_model::{Workload, WorkloadName};
 use serde::Serialize;
 
 use crate::{
     app::App,
+    args::Arrange,
     exit::Exit,
     failure::{Failure, Trouble},
     screen,
@@ -27,6 +29,9 @@ pub enum Verb {
         /// The folder of the package
         #[arg(value_name = "DIR", default_value = ".")]
         dir: PathBuf,
+        /// The folder of a package that it uses; can be given several times
+        #[arg(long = "with", value_name = "DIR")]
+        with: Vec<PathBuf>,
     },
     /// Make a new package that passes the linter
     Init {
@@ -43,7 +48,7 @@ pub enum Verb {
         dir: PathBuf,
     },
     /// List the workload versions that the engine has
-    Ls,
+    Ls(Arrange),
     /// Show a workload version: groups, parameters, roles
     Show {
         /// NAME@VERSION, a digest, or a name of which there is one version
@@ -84,12 +89,13 @@ struct Linted<'a> {
 /// Does something with workloads.
 pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
     match verb {
-        Verb::Lint { dir } => lint(app, &dir),
+        Verb::Lint { dir, with } => lint(app, &dir, &with),
         Verb::Init { name, dir } => init(app, &name, dir),
         Verb::Import { dir } => import(app, &dir).await,
-        Verb::Ls => {
+        Verb::Ls(arrange) => {
             let workloads = app.client().await?.workloads().await?;
-            app.output.list(&workloads, |it| it.reference.clone(), |look| screen::workload::list(&workloads, look))?;
+            let name = |it: &rebar_api::types::WorkloadSummary| it.reference.clone();
+            app.output.table(&workloads, name, &arrange, |look| screen::workload::list(&workloads, look))?;
             Ok(Exit::Done)
         }
         Verb::Show { reference } => {
@@ -120,11 +126,25 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
     }
 }
 
-fn lint(app: &App, dir: &Path) -> Result<Exit, Failure> {
+fn lint(app: &App, dir: &Path, with: &[PathBuf]) -> Result<Exit, Failure> {
     let package = read(dir)?;
-    let diagnostics = rebar_manifest::lint(&package);
+    let used = at_hand(with)?;
+    let diagnostics = rebar_manifest::lint(&package, Shelf::Part(&used));
     report(app, dir, &package, &diagnostics)?;
     Ok(if diagnostics.iter().any(Diagnostic::is_error) { Exit::Invalid } else { Exit::Done })
+}
+
+/// The workloads of the folders that `--with` names.
+fn at_hand(with: &[PathBuf]) -> Result<Vec<Arc<Workload>>, Failure> {
+    let packages: Vec<Package> = with.iter().map(|dir| read(dir)).collect::<Result<_, _>>()?;
+    rebar_manifest::read_all(&packages).map_err(|(at, diagnostics)| {
+        let dir = with[at].display();
+        let errors = diagnostics.iter().filter(|it| it.is_error());
+        let first = errors.clone().next().map(|it| format!(": {} ({})", it.message, it.code)).unwrap_or_default();
+        let message = format!("{dir} has {}{first}", screen::failure::tally(errors.count(), 0));
+        let fix = format!("rebar workload lint {dir}; what it uses itself has to be named with --with as well");
+        Failure { exit: Exit::Invalid, ..Failure::new(Trouble::File, message).fix(fix) }
+    })
 }
 
 /// Prints what the linter said.
@@ -145,8 +165,10 @@ fn report(app: &App, dir: &Path, package: &Package, diagnostics: &[Diagnostic]) 
 
 async fn import(app: &App, dir: &Path) -> Result<Exit, Failure> {
     let package = read(dir)?;
-    // What the engine would refuse is shown here with its source lines, and not sent.
-    let diagnostics = rebar_manifest::lint(&package);
+    // What the engine would refuse is shown here with its source lines, and not sent. Whether what the package uses is there, only
+    // the engine can say: it may know the package from a time when it was.
+    let used = imported(app, &package).await?;
+    let diagnostics = rebar_manifest::lint(&package, Shelf::Part(&used));
     if diagnostics.iter().any(Diagnostic::is_error) {
         report(app, dir, &package, &diagnostics)?;
         return Ok(Exit::Invalid);
@@ -164,8 +186,32 @@ async fn import(app: &App, dir: &Path) -> Result<Exit, Failure> {
             )
         },
     )?;
+    if !diagnostics.is_empty() {
+        app.output.say(&format!(
+            "{}: rebar workload lint {}",
+            screen::failure::tally(0, diagnostics.len()),
+            dir.display()
+        ));
+    }
     app.output.say(&format!("next  rebar deployment create NAME --workload {}", imported.reference));
     Ok(Exit::Done)
+}
+
+/// What the engine has of the workloads that a package uses.
+async fn imported(app: &App, package: &Package) -> Result<Vec<Arc<Workload>>, Failure> {
+    let uses = rebar_manifest::uses(package);
+    let mut there = Vec::new();
+    if uses.is_empty() {
+        return Ok(there);
+    }
+    let client = app.client().await?;
+    for summary in client.workloads().await? {
+        if uses.iter().any(|it| it.workload == summary.name) {
+            let view = client.workload(&summary.digest.to_string()).await?;
+            there.push(Arc::new(view.workload));
+        }
+    }
+    Ok(there)
 }
 
 fn init(app: &App, name: &WorkloadName, dir: Option<PathBuf>) -> Result<Exit, Failure> {
@@ -259,7 +305,33 @@ fn refused(error: &PackageError) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use rebar_api::types::{UsedWorkload, WorkloadSummary, WorkloadView};
+
     use super::*;
+    use crate::screen::Look;
+
+    #[test]
+    fn what_was_taken_over_is_shown() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workloads/manifest/tests/packages");
+        let workloads = at_hand(&[folder.join("full"), folder.join("base")]).unwrap();
+        let workload = Workload::clone(&workloads[1]);
+        let taken = &workload.taken[0];
+        let summary = WorkloadSummary {
+            reference: workload.reference(),
+            digest: workload.digest,
+            name: workload.metadata.name.clone(),
+            version: workload.metadata.version.to_string(),
+            title: None,
+            summary: workload.metadata.summary.clone(),
+            groups: Vec::new(),
+            roles: Vec::new(),
+            uses: vec![UsedWorkload { reference: taken.reference(), digest: taken.digest }],
+            deployments: Vec::new(),
+        };
+        let shown = screen::workload::show(&WorkloadView { summary, workload }, &Look::plain(120));
+        assert!(shown.contains(&format!("uses ground@1.3.0  {}", workloads[0].digest.short())), "{shown}");
+        assert!(shown.contains("clock") && shown.contains("time_server"), "{shown}");
+    }
 
     #[test]
     fn a_folder_is_read_as_its_package() {
@@ -272,7 +344,7 @@ mod tests {
         let package = read(folder.path()).unwrap();
         assert!(package.get("workload.yaml").is_some());
         assert!(package.files().all(|(path, _)| !path.starts_with('.')), "what is for editors stays outside");
-        assert!(rebar_manifest::lint(&package).iter().all(|it| !it.is_error()));
+        assert!(rebar_manifest::lint(&package, Shelf::EMPTY).iter().all(|it| !it.is_error()));
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("roles/link")).unwrap();
         assert_eq!(read(folder.path()).unwrap_err().exit, Exit::Invalid);
     }

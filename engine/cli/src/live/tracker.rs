@@ -188,7 +188,8 @@ mod tests {
             .map(|(node, standing, attempt)| {
                 json!({
                     "id": format!("demo/web@{node}"), "address": format!("web@{node}"), "role": "web", "node": node,
-                    "group": null, "ordinal": 0, "depth": 0, "milestone": false, "standing": standing, "who": "rebar",
+                    "group": null, "ordinal": 0, "depth": 0, "milestone": false, "importance": "normal",
+                    "standing": standing, "who": "rebar",
                     "reasons": [], "why": null, "since": "2026-11-21T12:00:00Z", "attempts": 1, "attempt": attempt,
                     "deadline": null, "progress": null
                 })
@@ -196,7 +197,7 @@ mod tests {
             .collect();
         serde_json::from_value(json!({
             "name": "demo", "workload": {"reference": "w@1.0.0", "digest": "0".repeat(64)}, "revision": 1, "mode": mode,
-            "paused": null, "rebuilds": 0, "counts": {}, "active": false, "settled": false, "needs_person": false,
+            "paused": null, "rebuilds": 0, "protected": [], "counts": {}, "active": false, "settled": false, "needs_person": false,
             "node_roles": rows, "seq": 1, "at": "2026-11-21T12:00:05Z"
         }))
         .unwrap()

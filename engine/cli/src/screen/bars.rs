@@ -32,6 +32,7 @@ pub struct Frame<'a> {
 struct Row<'a> {
     name: String,
     milestone: bool,
+    roles: usize,
     members: Vec<&'a NodeRoleView>,
 }
 
@@ -49,7 +50,7 @@ pub fn render(frame: &Frame<'_>, look: &Look, height: usize) -> Vec<String> {
     below.push(look.paint(Tone::Quiet, " Ctrl-C detaches; the work goes on"));
     // Head, titles and two empty lines.
     let room = height.saturating_sub(below.len() + 4).clamp(1, MAX_ROLES);
-    let rows = rows(status, room);
+    let rows = rows(status, room, look);
     let width = rows.iter().map(|it| it.name.len()).max().unwrap_or(0).max("phase".len());
     let titles = format!(
         " {}  {}  {:>7} {:>4} {:>5} {:>5}",
@@ -81,23 +82,31 @@ fn head(frame: &Frame<'_>, look: &Look) -> String {
     )
 }
 
-/// The rows: milestones first, then the other roles in the order of the graph; too many of these share one row.
-fn rows(status: &DeploymentStatus, most: usize) -> Vec<Row<'_>> {
-    let (mut rows, mut others): (Vec<Row<'_>>, Vec<Row<'_>>) = status::by_role(status)
+/// The rows: milestones first, then the other roles in the order of the graph, then those of low importance that are done; too many
+/// of these share one row.
+fn rows<'a>(status: &'a DeploymentStatus, most: usize, look: &Look) -> Vec<Row<'a>> {
+    let (shown, folded) = status::fold(status, look);
+    let (mut rows, mut others): (Vec<Row<'_>>, Vec<Row<'_>>) = shown
         .into_iter()
         .map(|(role, members)| Row {
             name: role.to_string(),
             milestone: members.iter().any(|it| it.milestone),
+            roles: 1,
             members,
         })
         .partition(|it| it.milestone);
+    if !folded.is_empty() {
+        let (roles, members) = (folded.len(), folded.into_iter().flat_map(|(_, rows)| rows).collect());
+        others.push(Row { name: status::folded_name(roles), milestone: false, roles, members });
+    }
     if rows.len() + others.len() > most {
         let room = most.saturating_sub(rows.len() + 1);
         // What is not done is worth a row of its own before what is.
         others.sort_by_key(|it| it.members.iter().all(|it| it.standing == Standing::Active));
         let rest = others.split_off(room.min(others.len()));
-        let name = words::count(rest.len(), "other role");
-        others.push(Row { name, milestone: false, members: rest.into_iter().flat_map(|it| it.members).collect() });
+        let roles = rest.iter().map(|it| it.roles).sum();
+        let members = rest.into_iter().flat_map(|it| it.members).collect();
+        others.push(Row { name: words::count(roles, "other role"), milestone: false, roles, members });
     }
     rows.append(&mut others);
     rows

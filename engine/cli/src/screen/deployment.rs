@@ -7,18 +7,16 @@ use rebar_api::types::{DeploymentSummary, DeploymentView, OutputView, RevisionVi
 use rebar_model::{DeploymentSpec, Standing};
 use serde_json::Value;
 
-use super::{Look, Table, Text, Tone, status, tone, toned, words};
+use super::{Look, Table, Text, Tone, ordered, status, tone, toned, words};
 
 /// Draws a list of deployments.
-pub fn list(deployments: &[DeploymentSummary], now: Timestamp, look: &Look) -> String {
-    if deployments.is_empty() {
-        return "no deployments yet: rebar deployment create NAME --workload W@V --group GROUP=NODES\n".to_owned();
-    }
+pub fn list(deployments: &[DeploymentSummary], now: Timestamp, look: &Look) -> Table {
     let mut head = vec!["DEPLOYMENT", "WORKLOAD", "REVISION", "STATE", "NODE-ROLES"];
     if look.is_wide() {
         head.extend(["REBUILDS", "AGE"]);
     }
-    let mut table = Table::new(look, &head);
+    let mut table = Table::new(look, &head)
+        .or("no deployments yet: rebar deployment create NAME --workload W@V --group GROUP=NODES\n");
     for it in deployments {
         let (standing, word) = status::overall(status::Overall {
             mode: it.mode,
@@ -35,14 +33,15 @@ pub fn list(deployments: &[DeploymentSummary], now: Timestamp, look: &Look) -> S
             (&it.workload.reference).into(),
             it.revision.into(),
             toned(tone(standing), word + &held),
-            status::counts(&it.counts).into(),
+            ordered(it.counts.values().sum::<usize>(), status::counts(&it.counts)),
         ];
         if look.is_wide() {
-            row.extend([it.rebuilds.into(), words::between(it.created_at, now).into()]);
+            let age = ordered(words::seconds(it.created_at, now), words::between(it.created_at, now));
+            row.extend([it.rebuilds.into(), age]);
         }
         table.row(row);
     }
-    table.render()
+    table
 }
 
 /// Draws one deployment.
@@ -75,19 +74,19 @@ fn groups(spec: &DeploymentSpec, look: &Look) -> String {
 }
 
 /// Draws the accepted plans of a deployment.
-pub fn revisions(revisions: &[RevisionView], now: Timestamp, look: &Look) -> String {
+pub fn revisions(revisions: &[RevisionView], now: Timestamp, look: &Look) -> Table {
     let mut table = Table::new(look, &["REVISION", "WORKLOAD", "CHANGED", "BY", "WHEN", ""]);
     for it in revisions {
         table.row(vec![
             it.no.into(),
             (&it.workload.reference).into(),
-            words::count(it.touched.len(), "node-role").into(),
+            ordered(it.touched.len(), words::count(it.touched.len(), "node-role")),
             (&it.by).into(),
-            words::ago(it.at, now).into(),
+            ordered(words::seconds(it.at, now), words::ago(it.at, now)),
             if it.current { toned(Tone::Good, "current") } else { Text::from(" ") },
         ]);
     }
-    table.render()
+    table
 }
 
 /// Draws what a deployment offers.

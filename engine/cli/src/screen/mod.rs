@@ -24,4 +24,4 @@ pub mod workload;
 mod tests;
 
 pub use look::{Detail, Look, MEANINGS, Tone, tone};
-pub use table::{Table, Text, toned};
+pub use table::{Table, Text, ordered, toned};

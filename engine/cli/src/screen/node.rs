@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rebar_api::types::{EnrolmentView, NodeStanding, NodeView};
 use rebar_model::{Connection, Facts, NodeMode, ProviderKind};
 
-use super::{Look, Table, Text, Tone, toned, words};
+use super::{Look, Table, Text, Tone, ordered, toned, words};
 
 /// The word for a provider.
 pub fn provider(kind: ProviderKind) -> &'static str {
@@ -27,21 +27,19 @@ pub fn standing(standing: NodeStanding) -> (&'static str, Tone) {
 }
 
 /// Draws a list of nodes.
-pub fn list(nodes: &[NodeView], now: Timestamp, look: &Look) -> String {
-    if nodes.is_empty() {
-        return "no nodes: rebar node add NAME\n".to_owned();
-    }
+pub fn list(nodes: &[NodeView], now: Timestamp, look: &Look) -> Table {
     let mut head = vec!["NODE", "STATE", "SINCE", "ADDRESS", "PROVIDER", "LABELS", "DEPLOYMENTS"];
     if look.is_wide() {
         head.extend(["OS", "CPU", "MEMORY", "PROFILES", "AGENT", "RUNNING"]);
     }
-    let mut table = Table::new(look, &head);
+    let mut table = Table::new(look, &head).or("no nodes: rebar node add NAME\n");
     for it in nodes {
         let (word, tone) = standing(it.standing);
         let mut row: Vec<Text> = vec![
             (&it.node.name).into(),
             toned(tone, word),
-            since(&it.node.connection).map(|at| words::ago(at, now)).unwrap_or_default().into(),
+            since(&it.node.connection)
+                .map_or_else(|| "".into(), |at| ordered(words::seconds(at, now), words::ago(at, now))),
             it.address.map(|it| it.to_string()).unwrap_or_default().into(),
             provider(it.node.provider).into(),
             labels(&it.node.labels).into(),
@@ -52,7 +50,7 @@ pub fn list(nodes: &[NodeView], now: Timestamp, look: &Look) -> String {
         }
         table.row(row);
     }
-    table.render()
+    table
 }
 
 fn facts_cells(view: &NodeView) -> Vec<Text> {
@@ -61,7 +59,7 @@ fn facts_cells(view: &NodeView) -> Vec<Text> {
     vec![
         text(|it| format!("{} {}", it.os.id, it.os.version)),
         text(|it| it.cpu.count.to_string()),
-        text(|it| format!("{} MiB", it.memory_mb)),
+        facts.map_or_else(|| "".into(), |it| ordered(it.memory_mb, format!("{} MiB", it.memory_mb))),
         joined(view.node.profiles.iter().map(rebar_model::ProfileName::as_str)).into(),
         text(|it| it.agent_version.clone()),
         view.running.into(),

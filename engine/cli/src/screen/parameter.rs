@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rebar_api::types::ParameterView;
 use serde::Serialize;
 
-use super::{Look, Table, words};
+use super::{Look, Table, ordered, words};
 
 /// A profile: a name with parameters, and those who take it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,11 +20,8 @@ pub struct Profile {
 }
 
 /// Draws parameters.
-pub fn list(parameters: &[ParameterView], now: Timestamp, look: &Look) -> String {
-    if parameters.is_empty() {
-        return "nobody has set a parameter here\n".to_owned();
-    }
-    let mut table = Table::new(look, &["LEVEL", "NAME", "VALUE", "BY", "WHEN"]);
+pub fn list(parameters: &[ParameterView], now: Timestamp, look: &Look) -> Table {
+    let mut table = Table::new(look, &["LEVEL", "NAME", "VALUE", "BY", "WHEN"]).or("nobody has set a parameter here\n");
     for it in parameters {
         let value = if it.secret && words::mask(&it.value).is_none() {
             "(secret)".to_owned()
@@ -36,18 +33,16 @@ pub fn list(parameters: &[ParameterView], now: Timestamp, look: &Look) -> String
             (&it.name).into(),
             value.into(),
             (&it.by).into(),
-            words::ago(it.at, now).into(),
+            ordered(words::seconds(it.at, now), words::ago(it.at, now)),
         ]);
     }
-    table.render()
+    table
 }
 
 /// Draws profiles.
-pub fn profiles(profiles: &[Profile], look: &Look) -> String {
-    if profiles.is_empty() {
-        return "no profiles: rebar attr set NAME VALUE --profile PROFILE makes one\n".to_owned();
-    }
-    let mut table = Table::new(look, &["PROFILE", "PARAMETERS", "NODES", "DEPLOYMENTS"]);
+pub fn profiles(profiles: &[Profile], look: &Look) -> Table {
+    let mut table = Table::new(look, &["PROFILE", "PARAMETERS", "NODES", "DEPLOYMENTS"])
+        .or("no profiles: rebar attr set NAME VALUE --profile PROFILE makes one\n");
     for it in profiles {
         table.row(vec![
             (&it.name).into(),
@@ -56,5 +51,5 @@ pub fn profiles(profiles: &[Profile], look: &Look) -> String {
             it.deployments.join(",").into(),
         ]);
     }
-    table.render()
+    table
 }

@@ -27,14 +27,14 @@ pub fn short_id(plan: &PlanView) -> String {
 
 /// Draws a plan.
 pub fn render(plan: &PlanView, look: &Look) -> String {
-    let arrow = look.arrow();
+    // Only a plan that changes something makes a revision.
+    let next = if plan.changes { format!(" {} {}", look.arrow(), plan.base.next()) } else { String::new() };
     let mut out = format!(
-        "{}  {}  {}  revision {} {arrow} {}\n\n",
+        "{}  {}  {}  revision {}{next}\n\n",
         look.paint(Tone::Strong, &format!("plan {}", short_id(plan))),
         plan.deployment,
         plan.workload.reference,
         plan.base,
-        plan.base.next()
     );
     let parts = parts(plan);
     let width = parts.iter().map(|it| it.role.as_str().len()).max().unwrap_or(0);
@@ -53,6 +53,7 @@ pub fn render(plan: &PlanView, look: &Look) -> String {
         }
     }
     out.push_str(&destructive(plan, look));
+    out.push_str(&protected(plan, look));
     out.push('\n');
     out.push_str(&bottom(plan, &parts, look));
     out
@@ -175,9 +176,19 @@ fn destructive(plan: &PlanView, look: &Look) -> String {
     format!("\n  {}\n", look.paint(Tone::Bad, &text))
 }
 
+fn protected(plan: &PlanView, look: &Look) -> String {
+    if plan.protected.is_empty() {
+        return String::new();
+    }
+    let roles: Vec<&str> = plan.protected.iter().map(RoleName::as_str).collect();
+    let text =
+        format!("these roles are protected, and what they keep may be lost: --allow-protected {}", roles.join(","));
+    format!("\n  {}\n", look.paint(Tone::Bad, &text))
+}
+
 fn bottom(plan: &PlanView, parts: &[Part<'_>], look: &Look) -> String {
     if !plan.changes {
-        return format!("{} is up to date: nothing changes\n", plan.deployment);
+        return format!("{} is up to date at revision {}: nothing changes\n", plan.deployment, plan.base);
     }
     let count = |action: Action| plan.counts.get(&action).copied().unwrap_or(0);
     let words = [

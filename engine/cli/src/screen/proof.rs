@@ -77,15 +77,12 @@ pub fn cycle(cycle: &Cycle, look: &Look) -> String {
     if let Some(failure) = &cycle.failure {
         let _ = write!(out, "  {failure}");
     }
-    out
+    out + "\n"
 }
 
-/// Draws a proof.
+/// Draws what a proof says in the end, below the lines of its cycles.
 pub fn render(proof: &Proof, look: &Look) -> String {
     let mut out = String::new();
-    for it in &proof.cycles {
-        let _ = writeln!(out, "{}", cycle(it, look));
-    }
     let same = if proof.unstable.is_empty() {
         "outputs identical".to_owned()
     } else {

@@ -1,10 +1,11 @@
-//! How a deployment stands: a line a role with counts, and everything that is not active with its reason.
+//! How a deployment stands: a line a role with counts, and everything that is not active with its reason. Roles of low importance
+//! share a line while nothing is wrong with them.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use jiff::Timestamp;
 use rebar_api::types::{DeploymentStatus, NodeRoleView};
-use rebar_model::{Mode, RoleName, Standing};
+use rebar_model::{Importance, Mode, RoleName, Standing};
 
 use super::{Look, Table, Text, Tone, tone, toned, words};
 
@@ -19,7 +20,10 @@ pub fn render(status: &DeploymentStatus, look: &Look) -> String {
     let shown: Vec<&NodeRoleView> = status
         .node_roles
         .iter()
-        .filter(|it| look.is_wide() || it.standing != Standing::Active || it.why.is_some())
+        .filter(|it| {
+            let telling = it.why.is_some() && it.importance != Importance::Low;
+            look.is_wide() || it.standing != Standing::Active || telling
+        })
         .collect();
     if !shown.is_empty() {
         out.push('\n');
@@ -101,9 +105,27 @@ pub fn counts(counts: &BTreeMap<Standing, usize>) -> String {
     if parts.is_empty() { "no node-roles".to_owned() } else { parts.join(", ") }
 }
 
+/// A role with its node-roles.
+pub type Role<'a> = (&'a RoleName, Vec<&'a NodeRoleView>);
+
+/// The roles that have a line of their own, and those that share one: of low importance, and done.
+pub fn fold<'a>(status: &'a DeploymentStatus, look: &Look) -> (Vec<Role<'a>>, Vec<Role<'a>>) {
+    let done = if status.mode == Mode::Converging { Standing::Active } else { Standing::Removed };
+    let small = |it: &NodeRoleView| it.importance == Importance::Low && !it.milestone && it.standing == done;
+    let (shown, folded): (Vec<_>, Vec<_>) =
+        by_role(status).into_iter().partition(|(_, rows)| look.is_wide() || !rows.iter().all(|it| small(it)));
+    // One alone would lose its name and win no room.
+    if folded.len() > 1 { (shown, folded) } else { (by_role(status), Vec::new()) }
+}
+
+/// The name of the line that folded roles share.
+pub fn folded_name(roles: usize) -> String {
+    format!("+{roles} of low importance")
+}
+
 /// The node-roles of each role, in the order of the graph.
-pub fn by_role(status: &DeploymentStatus) -> Vec<(&RoleName, Vec<&NodeRoleView>)> {
-    let mut roles: Vec<(&RoleName, Vec<&NodeRoleView>)> = Vec::new();
+fn by_role(status: &DeploymentStatus) -> Vec<Role<'_>> {
+    let mut roles: Vec<Role<'_>> = Vec::new();
     for row in &status.node_roles {
         match roles.iter_mut().find(|(role, _)| **role == row.role) {
             Some((_, rows)) => rows.push(row),
@@ -115,7 +137,8 @@ pub fn by_role(status: &DeploymentStatus) -> Vec<(&RoleName, Vec<&NodeRoleView>)
 
 fn roles(status: &DeploymentStatus, look: &Look) -> String {
     let mut table = Table::new(look, &["ROLE", "DONE", "STATES"]);
-    for (role, rows) in by_role(status) {
+    let (shown, folded) = fold(status, look);
+    for (role, rows) in shown {
         let mut states: BTreeMap<Standing, usize> = BTreeMap::new();
         for row in &rows {
             *states.entry(row.standing).or_default() += 1;
@@ -138,6 +161,13 @@ fn roles(status: &DeploymentStatus, look: &Look) -> String {
         };
         let role = if rows.iter().any(|it| it.milestone) { toned(Tone::Strong, role) } else { Text::from(role) };
         table.row(vec![role, format!("{done}/{}", rows.len()).into(), states]);
+    }
+    if let Some(row) = folded.iter().flat_map(|(_, rows)| rows).next() {
+        let number: usize = folded.iter().map(|(_, rows)| rows.len()).sum();
+        let states = format!("{number} {} (-o wide shows them)", row.standing.word());
+        table.row(
+            [folded_name(folded.len()), format!("{number}/{number}"), states].map(|it| toned(Tone::Quiet, it)).into(),
+        );
     }
     table.render()
 }

@@ -48,7 +48,7 @@ fn row(address: &str, standing: &str, extra: Value) -> Value {
     let id = node.map_or_else(|| format!("prod/{role}"), |it| format!("prod/{role}@{it}"));
     let mut row = json!({
         "id": id, "address": address, "role": role, "node": node, "group": null, "ordinal": 0, "depth": 1,
-        "milestone": role == "kubelet", "standing": standing, "who": "rebar", "reasons": [], "why": null,
+        "milestone": role == "kubelet", "importance": "normal", "standing": standing, "who": "rebar", "reasons": [], "why": null,
         "since": "2026-11-21T12:07:00Z", "attempts": 1, "attempt": 7, "deadline": null, "progress": null
     });
     row.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -62,7 +62,7 @@ fn status_of(rows: Vec<Value>, extra: Value) -> DeploymentStatus {
     }
     let mut status = json!({
         "name": "prod", "workload": {"reference": "kubernetes@1.4.0", "digest": DIGEST}, "revision": 4,
-        "mode": "converging", "paused": null, "rebuilds": 0, "counts": counts, "active": false, "settled": false,
+        "mode": "converging", "paused": null, "rebuilds": 0, "protected": [], "counts": counts, "active": false, "settled": false,
         "needs_person": false, "node_roles": rows, "seq": 99, "at": "2026-11-21T12:07:41Z"
     });
     status.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -101,7 +101,7 @@ fn step(role: &str, node: Option<&str>, action: &str, differences: Value) -> Val
     let id = node.map_or_else(|| format!("prod/{role}"), |it| format!("prod/{role}@{it}"));
     json!({
         "id": id, "address": format!("{role}@{target}"), "role": role, "node": node, "group": null, "ordinal": 0, "depth": 0,
-        "action": action, "destructive": role == "os-install", "why": ["something upstream runs"],
+        "action": action, "destructive": role == "os-install", "undoes": action == "retire", "why": ["something upstream runs"],
         "differences": differences, "requires": []
     })
 }
@@ -116,7 +116,7 @@ fn plan_of(steps: Vec<Value>, destructive: &[&str]) -> PlanView {
         "id": DIGEST, "deployment": "prod", "base": 3,
         "workload": {"reference": "kubernetes@1.4.0", "digest": DIGEST},
         "spec": {"workload": DIGEST, "groups": {}, "profiles": []}, "leaders": {}, "counts": counts,
-        "changes": changes, "destructive": destructive, "steps": steps
+        "changes": changes, "destructive": destructive, "protected": [], "steps": steps
     }))
 }
 
@@ -136,7 +136,7 @@ fn a_plan_says_what_and_why() {
     steps.push(step("os-install", Some("prod-w-13"), "create", json!([])));
     steps.push(step("node-dns", Some("prod-w-99"), "retire", json!([])));
     steps.extend((1..=29).map(|it| step("base-os", Some(&format!("prod-w-{it}")), "keep", json!([]))));
-    let view = plan_of(steps, &["os-install"]);
+    let view = PlanView { protected: vec!["control-plane".parse().unwrap()], ..plan_of(steps, &["os-install"]) };
     picture("plan", |look| plan::render(&view, look));
     insta::assert_snapshot!("plan_colour", plan::render(&view, &Look { colour: true, ..Look::plain(120) }));
 }
@@ -165,6 +165,40 @@ fn the_live_view_keeps_failures_on_the_screen() {
     });
     let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: Some(12), news: None };
     insta::assert_snapshot!("bars_silent", bars::render(&frame, &Look::plain(80), 50).join("\n"));
+}
+
+#[test]
+fn roles_of_low_importance_are_folded_while_nothing_is_wrong() {
+    let low = |address: &str, standing: &str| {
+        row(
+            address,
+            standing,
+            json!({"importance": "low", "why": (standing == "active").then_some("etcd@c-1 is run again")}),
+        )
+    };
+    let mut rows = vec![row("etcd@c-1", "running", json!({})), row("etcd@c-2", "active", json!({}))];
+    rows.extend(["etcd-cert@c-1", "etcd-cert@c-2", "api-cert@c-1"].map(|it| low(it, "active")));
+    let quiet = status_of(rows.clone(), json!({}));
+    picture("status_folded", |look| status::render(&quiet, look));
+    let bars = |status: &DeploymentStatus, look: &Look| {
+        let frame = bars::Frame { status, seconds: 60, age: 0, silent: None, news: None };
+        bars::render(&frame, look, 50).join("\n")
+    };
+    picture("bars_folded", |look| bars(&quiet, look));
+    let wide = Look { detail: Detail::Wide, ..Look::plain(120) };
+    assert!(status::render(&quiet, &wide).contains("etcd-cert  2/2"));
+
+    // Whatever is not done is seen, and one role alone keeps its line.
+    for standing in ["failed", "blocked", "running", "waiting", "queued", "held", "stale", "undoing"] {
+        let mut rows = rows.clone();
+        rows.push(low("api-cert@c-2", standing));
+        let view = status_of(rows, json!({}));
+        let look = Look::plain(120);
+        for text in [status::render(&view, &look), bars(&view, &look)] {
+            assert!(text.contains("api-cert") && text.contains("etcd-cert") && !text.contains("importance"), "{text}");
+        }
+        assert!(status::render(&view, &look).contains("api-cert@c-2"), "{standing}");
+    }
 }
 
 #[test]
@@ -290,14 +324,14 @@ fn lists_look_like_this() {
             "standing": "expected", "address": null, "deployments": [], "running": 0
         }
     ]));
-    picture("nodes", |look| node::list(&nodes, now(), look));
+    picture("nodes", |look| node::list(&nodes, now(), look).render());
     picture("node", |look| node::show(&nodes[0], now(), look));
     let deployments: Vec<DeploymentSummary> = record(json!([{
         "name": "prod", "workload": {"reference": "kubernetes@1.4.0", "digest": DIGEST}, "revision": 4, "mode": "converging",
         "paused": "lunch", "counts": {"active": 12, "held": 3}, "active": false, "settled": true, "needs_person": true,
         "rebuilds": 2, "created_at": "2026-11-19T12:00:00Z"
     }]));
-    picture("deployments", |look| deployment::list(&deployments, now(), look));
+    picture("deployments", |look| deployment::list(&deployments, now(), look).render());
     let outputs: Vec<OutputView> = record(json!([
         {"name": "api_url", "value": "https://api.prod:6443", "secret": false, "description": null, "origin": "output url of role api"},
         {"name": "ca", "value": "-----BEGIN-----\nAAAA\n-----END-----\n", "secret": false, "description": null, "origin": "output pem of role ca"},
@@ -358,6 +392,11 @@ fn a_proof_is_a_certificate() {
         started_at: now(),
         ended_at: now(),
     };
-    picture("proof", |look| proof::render(&of(vec![cycle(1, None), cycle(2, None)], true), look));
-    picture("proof_failed", |look| proof::render(&of(vec![cycle(1, Some("not active: 1 failed"))], false), look));
+    // As the command prints it: each cycle when it ends, then the rest.
+    let whole = |proof: &proof::Proof, look: &Look| {
+        let cycles: String = proof.cycles.iter().map(|it| proof::cycle(it, look)).collect();
+        cycles + &proof::render(proof, look)
+    };
+    picture("proof", |look| whole(&of(vec![cycle(1, None), cycle(2, None)], true), look));
+    picture("proof_failed", |look| whole(&of(vec![cycle(1, Some("not active: 1 failed"))], false), look));
 }

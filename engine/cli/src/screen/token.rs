@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use rebar_api::types::TokenView;
 
-use super::{Look, Table, Text, Tone, toned, words};
+use super::{Look, Table, Text, Tone, ordered, toned, words};
 
 /// Draws tokens.
-pub fn list(tokens: &[TokenView], now: Timestamp, look: &Look) -> String {
+pub fn list(tokens: &[TokenView], now: Timestamp, look: &Look) -> Table {
     let mut table = Table::new(look, &["TOKEN", "NAME", "MADE", "UNTIL", ""]);
     for it in tokens {
         let until = match it.expires_at {
@@ -17,10 +17,10 @@ pub fn list(tokens: &[TokenView], now: Timestamp, look: &Look) -> String {
         table.row(vec![
             it.id.0.short().into(),
             (&it.name).into(),
-            words::ago(it.created_at, now).into(),
+            ordered(words::seconds(it.created_at, now), words::ago(it.created_at, now)),
             until,
             if it.current { toned(Tone::Good, "yours") } else { Text::from(" ") },
         ]);
     }
-    table.render()
+    table
 }

@@ -1,5 +1,7 @@
 //! Small things that many screens say: lengths of time, plurals, ranges of names, values. Nothing here knows what it is about.
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 use rebar_model::secret_refs;
 use serde_json::Value;
@@ -21,14 +23,19 @@ pub fn duration(seconds: i64) -> String {
     }
 }
 
+/// The seconds between two moments.
+pub fn seconds(start: Timestamp, end: Timestamp) -> i64 {
+    end.duration_since(start).as_secs()
+}
+
 /// The time between two moments.
 pub fn between(start: Timestamp, end: Timestamp) -> String {
-    duration(end.duration_since(start).as_secs())
+    duration(seconds(start, end))
 }
 
 /// The time since a moment, in words.
 pub fn ago(then: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(then).as_secs();
+    let seconds = seconds(then, now);
     if seconds < 2 { "just now".to_owned() } else { format!("{} ago", duration(seconds)) }
 }
 
@@ -87,12 +94,26 @@ fn numbered(name: &str) -> Option<(&str, u64)> {
     plain.then(|| digits.parse().ok()).flatten().map(|number| (stem, number))
 }
 
-/// The order in which people count: `n2` before `n10`.
-pub fn natural(left: &str, right: &str) -> std::cmp::Ordering {
-    match (numbered(left), numbered(right)) {
-        (Some((stem, number)), Some((other_stem, other))) if stem == other_stem => number.cmp(&other),
-        _ => left.cmp(right),
+/// The order in which people count: `n2` before `n10`, `1.9.0` before `1.10.0`.
+pub fn natural(left: &str, right: &str) -> Ordering {
+    /// Digits and what stands between them.
+    fn parts(text: &str) -> impl Iterator<Item = &[u8]> {
+        text.as_bytes().chunk_by(|left, right| left.is_ascii_digit() == right.is_ascii_digit())
     }
+    let value = |digits: &'_ [u8]| digits.iter().position(|it| *it != b'0').unwrap_or(digits.len());
+    for (left, right) in parts(left).zip(parts(right)) {
+        let order = if left[0].is_ascii_digit() && right[0].is_ascii_digit() {
+            let (left, right) = (&left[value(left)..], &right[value(right)..]);
+            left.len().cmp(&right.len()).then(left.cmp(right))
+        } else {
+            left.cmp(right)
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+    // The same as far as the shorter one goes, leading zeros apart.
+    parts(left).count().cmp(&parts(right).count()).then(left.cmp(right))
 }
 
 /// A value on one line; a secret as a mask, something long cut.
@@ -190,6 +211,16 @@ mod tests {
         for (names, text) in cases {
             assert_eq!(ranges(names.iter().copied()), text);
         }
+    }
+
+    #[test]
+    fn people_count_with_numbers() {
+        let mut names =
+            ["web@1.10.0", "web@1.9.0", "n10", "n2", "n02", "n", "web", "rack-10-n1", "rack-9-n2", "10", "9", ""];
+        names.sort_by(|left, right| natural(left, right));
+        let sorted =
+            ["", "9", "10", "n", "n02", "n2", "n10", "rack-9-n2", "rack-10-n1", "web", "web@1.9.0", "web@1.10.0"];
+        assert_eq!(names, sorted);
     }
 
     #[test]

@@ -3,16 +3,14 @@
 use std::fmt::Write as _;
 
 use rebar_api::types::{WorkloadSummary, WorkloadView};
-use rebar_model::{GroupSpec, ParameterSpec, RoleDefinition, Runner, Scope};
+use rebar_model::{GroupSpec, ParameterSpec, RoleDefinition, Runner, Scope, Source};
 
 use super::{Look, Table, Text, Tone, toned, words};
 
 /// Draws a list of workload versions.
-pub fn list(workloads: &[WorkloadSummary], look: &Look) -> String {
-    if workloads.is_empty() {
-        return "no workloads: rebar workload import DIR\n".to_owned();
-    }
-    let mut table = Table::new(look, &["WORKLOAD", "DIGEST", "ROLES", "DEPLOYMENTS", "WHAT IT DOES"]);
+pub fn list(workloads: &[WorkloadSummary], look: &Look) -> Table {
+    let mut table = Table::new(look, &["WORKLOAD", "DIGEST", "ROLES", "DEPLOYMENTS", "WHAT IT DOES"])
+        .or("no workloads: rebar workload import DIR\n");
     for it in workloads {
         let deployments: Vec<&str> = it.deployments.iter().map(rebar_model::DeploymentName::as_str).collect();
         table.row(vec![
@@ -23,7 +21,7 @@ pub fn list(workloads: &[WorkloadSummary], look: &Look) -> String {
             (&it.summary).into(),
         ]);
     }
-    table.render()
+    table
 }
 
 /// Draws one workload version.
@@ -33,6 +31,10 @@ pub fn show(view: &WorkloadView, look: &Look) -> String {
     let mut out =
         format!("{}  {title}\n{}\n", look.paint(Tone::Strong, &view.summary.reference), workload.metadata.summary);
     let _ = writeln!(out, "{}", look.paint(Tone::Quiet, &format!("digest {}", workload.digest)));
+    for used in &view.summary.uses {
+        let taken = format!("uses {}  {}", used.reference, used.digest.short());
+        let _ = writeln!(out, "{}", look.paint(Tone::Quiet, &taken));
+    }
     out.push('\n');
     let mut groups = Table::new(look, &["GROUP", "NODES", "WHAT FOR"]);
     for (name, group) in &workload.spec.groups {
@@ -71,13 +73,21 @@ fn size(group: &GroupSpec) -> String {
 
 fn kind(input: &ParameterSpec) -> String {
     let name = input.schema.get("type").and_then(|it| it.as_str()).unwrap_or("any").to_owned();
-    if input.secret { format!("{name}, secret") } else { name }
+    if input.is_secret() { format!("{name}, secret") } else { name }
 }
 
+/// Where its value comes from when nobody sets it.
 fn default(input: &ParameterSpec, look: &Look) -> Text {
-    match &input.default {
-        Some(value) => words::value(value, look).into(),
-        None => toned(Tone::Change, "has to be set"),
+    let site = match &input.from {
+        Some(Source::Site(path)) => Some(format!("site {path}")),
+        Some(Source::Secret(name)) => Some(format!("site secret {name}")),
+        _ => None,
+    };
+    match (site, &input.default) {
+        (Some(site), Some(value)) => format!("{site}, or {}", words::value(value, look)).into(),
+        (Some(site), None) => site.into(),
+        (None, Some(value)) => words::value(value, look).into(),
+        (None, None) => toned(Tone::Change, "has to be set"),
     }
 }
 
@@ -100,7 +110,7 @@ fn runner(role: &RoleDefinition) -> String {
 /// Paints what the linter drew: the level, the marks and the help.
 pub fn diagnostic(text: &str, look: &Look) -> String {
     let text = if look.ascii {
-        text.replace("┌─", "-->").replace('│', "|").replace('→', "->")
+        text.replace("┌─", "-->").replace('│', "|").replace('→', "->").replace('…', "...")
     } else {
         text.to_owned()
     };

@@ -117,6 +117,7 @@ fn work() -> Work {
         attempt: AttemptId(7),
         epoch: Epoch(2),
         node_role: "shop/docker@n1".parse::<NodeRoleId>().unwrap(),
+        kind: AttemptKind::Replace,
         content: Digest::of(b"content"),
         phases: vec![PhaseWork {
             phase: Phase::Verify,
@@ -131,6 +132,8 @@ fn work() -> Work {
         secret_outputs: vec![],
         shell: None,
         user: Some("nobody".into()),
+        templates: BTreeMap::from([("a.tera".into(), "/etc/a".into()), ("b.tera".into(), "/etc/b".into())]),
+        reboot: RebootPolicy::Allowed,
         deadline: now(),
     }
 }
@@ -142,6 +145,9 @@ fn work_becomes_a_dispatch() {
     assert_eq!((dispatch.attempt, dispatch.epoch, dispatch.node_role.as_str()), (7, 2, "shop/docker@n1"));
     assert_eq!(dispatch.content, Digest::of(b"content").to_string());
     assert_eq!(dispatch.inputs_json, r#"{"size":3}"#);
+    assert_eq!((dispatch.kind(), dispatch.reboot()), (v1::AttemptKind::Replace, v1::RebootPolicy::Allowed));
+    let templates: Vec<_> = dispatch.templates.iter().map(|it| (it.path.as_str(), it.target.as_str())).collect();
+    assert_eq!(templates, [("a.tera", "/etc/a"), ("b.tera", "/etc/b")]);
     assert_eq!(
         (dispatch.secret_inputs, dispatch.shell, dispatch.user),
         (vec!["size".into()], String::new(), "nobody".into())
@@ -150,6 +156,20 @@ fn work_becomes_a_dispatch() {
     assert_eq!((phase.phase(), phase.successes), (v1::Phase::Verify, 3));
     assert_eq!(phase.timeout, Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }));
     assert_eq!(timestamp(dispatch.deadline.unwrap()), Ok(now()));
+}
+
+#[test]
+fn every_kind_and_policy_has_its_word_and_silence_means_never() {
+    use v1::{AttemptKind as Kind, RebootPolicy as Policy};
+    let kinds = [AttemptKind::Apply, AttemptKind::Replace, AttemptKind::Undo];
+    assert_eq!(kinds.map(attempt_kind), [Kind::Apply, Kind::Replace, Kind::Undo]);
+    let policies = [RebootPolicy::Never, RebootPolicy::Allowed, RebootPolicy::Always];
+    assert_eq!(policies.map(reboot_policy), [Policy::Never, Policy::Allowed, Policy::Always]);
+    // A message of an engine that does not know the fields, as bytes.
+    let old = v1::Dispatch { attempt: 7, ..v1::Dispatch::default() }.encode_to_vec();
+    assert_eq!(old, [8, 7]);
+    let read = v1::Dispatch::decode(old.as_slice()).unwrap();
+    assert_eq!((read.reboot(), read.kind(), read.templates.len()), (Policy::Never, Kind::Apply, 0));
 }
 
 #[test]

@@ -10,14 +10,22 @@ use super::{
     lifecycle::{busy, find, leave},
     move_to, moved,
 };
-use crate::{Decision, Input, Refusal, plan};
+use crate::{Decision, Input, Refusal, plan, protect};
 
-/// Accepts a plan, if it would be made the same now and everything destructive in it is granted.
+/// The roles that an operator named, because what a plan does with them cannot be taken back.
+pub(super) struct Named {
+    /// The destructive ones that may run.
+    pub grants: Vec<RoleName>,
+    /// The protected ones that may be taken away.
+    pub allowed: Vec<RoleName>,
+}
+
+/// Accepts a plan, if it would be made the same now, everything destructive in it is granted and everything protected is named.
 pub(super) fn accept(
     world: &World,
     name: &DeploymentName,
     given: Digest,
-    grants: &[RoleName],
+    named: &Named,
     by: &Actor,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
@@ -32,10 +40,11 @@ pub(super) fn accept(
             base: deployment.revision,
         });
     }
-    let missing: Vec<_> = current.destructive.iter().filter(|it| !grants.contains(it)).cloned().collect();
+    let missing: Vec<_> = current.destructive.iter().filter(|it| !named.grants.contains(it)).cloned().collect();
     if !missing.is_empty() {
         return Err(Refusal::NotGranted { roles: missing });
     }
+    protect::refuse(current.protected.clone(), &named.allowed)?;
     let mut decision = Decision::default();
     let touched: Vec<_> = current
         .steps

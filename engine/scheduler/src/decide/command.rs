@@ -10,12 +10,12 @@ use rebar_model::{
 };
 
 use super::{
-    accept::accept,
+    accept::{Named, accept},
     lifecycle::{busy, find, leave, wipe},
     move_to, moved,
     report::cancel,
 };
-use crate::{Command, Decision, NodeRemoval, Refusal};
+use crate::{Command, Decision, NodeRemoval, Refusal, protect};
 
 /// Decides what follows from a command.
 pub(super) fn decide(world: &World, command: Command, by: &Actor, now: Timestamp) -> Result<Decision, Refusal> {
@@ -40,7 +40,7 @@ pub(super) fn decide(world: &World, command: Command, by: &Actor, now: Timestamp
             }
             Ok(decision)
         }
-        Command::RemoveNode { node, removal } => remove_node(world, &node, removal),
+        Command::RemoveNode { node, removal } => remove_node(world, &node, &removal),
         Command::PutEnrolToken { token } => {
             find_node(world, &token.node)?;
             Ok(only(Change::EnrolTokenPut { token }))
@@ -65,7 +65,9 @@ pub(super) fn decide(world: &World, command: Command, by: &Actor, now: Timestamp
             let deployment = Deployment { spec, ..deployment.clone() };
             Ok(only(Change::DeploymentPut { deployment: Box::new(deployment) }))
         }
-        Command::Accept { deployment, plan, grants } => accept(world, &deployment, plan, &grants, by, now),
+        Command::Accept { deployment, plan, grants, allowed } => {
+            accept(world, &deployment, plan, &Named { grants, allowed }, by, now)
+        }
         Command::Pause { deployment, reason } => pause(world, &deployment, Some(reason)),
         Command::Resume { deployment } => pause(world, &deployment, None),
         Command::Retry { deployment, ids } => retry(world, &deployment, &ids),
@@ -76,8 +78,8 @@ pub(super) fn decide(world: &World, command: Command, by: &Actor, now: Timestamp
             }
             Ok(decision)
         }
-        Command::Rebuild { deployment } => wipe(world, &deployment, Mode::Rebuilding),
-        Command::Destroy { deployment } => wipe(world, &deployment, Mode::Destroying),
+        Command::Rebuild { deployment, allowed } => wipe(world, &deployment, Mode::Rebuilding, &allowed),
+        Command::Destroy { deployment, allowed } => wipe(world, &deployment, Mode::Destroying, &allowed),
     }
 }
 
@@ -119,7 +121,7 @@ fn change_node(world: &World, name: &NodeName, change: impl FnOnce(&mut Node)) -
     Ok(only(Change::NodePut { node: Box::new(node) }))
 }
 
-fn remove_node(world: &World, name: &NodeName, removal: NodeRemoval) -> Result<Decision, Refusal> {
+fn remove_node(world: &World, name: &NodeName, removal: &NodeRemoval) -> Result<Decision, Refusal> {
     find_node(world, name)?;
     let on_it = |id: &NodeRoleId| id.node() == Some(name);
     let members: Vec<_> = world
@@ -130,9 +132,18 @@ fn remove_node(world: &World, name: &NodeName, removal: NodeRemoval) -> Result<D
                 || world.node_roles_of(&it.name).any(|(id, _)| on_it(id))
         })
         .collect();
-    if removal == NodeRemoval::Orderly && !members.is_empty() {
-        let users = members.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ");
-        return Err(Refusal::InUse { kind: "node", name: name.to_string(), users });
+    match removal {
+        NodeRemoval::Orderly if members.is_empty() => {}
+        NodeRemoval::Orderly => {
+            let users = members.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Refusal::InUse { kind: "node", name: name.to_string(), users });
+        }
+        // A machine that is gone took with it what its roles kept, and refusing does not bring that back. But a person may only
+        // believe that it is gone; and after this nobody looks for it any more, and what the engine made is destroyed.
+        NodeRemoval::Gone { allowed } => {
+            let forgotten = world.node_roles().iter().filter(|(id, _)| on_it(id)).map(|(_, it)| it);
+            protect::refuse(protect::roles(world, forgotten), allowed)?;
+        }
     }
     let mut decision = Decision::default();
     for deployment in members {

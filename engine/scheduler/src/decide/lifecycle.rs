@@ -1,9 +1,11 @@
 //! The life of a deployment: rebuild and destroy, and what follows when everything of it is gone.
 
-use rebar_model::{Change, Deployment, DeploymentName, Intent, Mode, NodeRole, NodeRoleStatus, State, Trigger, World};
+use rebar_model::{
+    Change, Deployment, DeploymentName, Intent, Mode, NodeRole, NodeRoleStatus, RoleName, State, Trigger, World,
+};
 
 use super::{move_to, moved, report::cancel};
-use crate::{Decision, Input, Refusal};
+use crate::{Decision, Input, Refusal, protect};
 
 /// A deployment that has to be there.
 pub(super) fn find<'a>(world: &'a World, name: &DeploymentName) -> Result<&'a Deployment, Refusal> {
@@ -20,12 +22,18 @@ pub(super) fn busy(deployment: &Deployment) -> Result<(), Refusal> {
     Err(Refusal::Busy { deployment: deployment.name.clone(), doing })
 }
 
-/// Undoes everything, to build it again or to forget it.
-pub(super) fn wipe(world: &World, name: &DeploymentName, mode: Mode) -> Result<Decision, Refusal> {
+/// Undoes everything, to build it again or to forget it, if everything protected in it is named.
+pub(super) fn wipe(
+    world: &World,
+    name: &DeploymentName,
+    mode: Mode,
+    allowed: &[RoleName],
+) -> Result<Decision, Refusal> {
     let deployment = find(world, name)?;
     if mode == Mode::Rebuilding {
         busy(deployment)?;
     }
+    protect::refuse(protect::protected(world, name), allowed)?;
     let mut decision = Decision::default();
     let deployment = Deployment { mode, paused: None, ..deployment.clone() };
     decision.change(Change::DeploymentPut { deployment: Box::new(deployment) });

@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use rebar_model::{
-    AttemptKind, BuiltinAction, Change, Failure, FailureKind, Intent, Mode, NodeRole, NodeRoleId, Outcome, Report,
-    Resource, Runner, State, Trigger, World,
+    Attempt, AttemptKind, BuiltinAction, Change, Failure, FailureKind, Intent, Mode, NodeRole, NodeRoleId, Outcome,
+    Report, Resource, RoleSpec, Runner, State, Trigger, World,
 };
 
 use super::{find, move_to, moved};
 use crate::{
     Decision, Effect, Input, Refusal,
-    attempt::{apply_kind, next_attempt},
+    attempt::{apply_kind, has_work, next_attempt},
     judge::{Act, judge},
     resolve::{Resolved, resolve},
     resource::resource_kind,
@@ -119,12 +119,9 @@ fn start(
             // Only what the role declares; a stand-in passes on what it is told.
             let outputs = attempt.inputs.iter().filter(|(name, _)| role.outputs.contains_key(*name));
             let outputs = outputs.map(|(name, it)| (name.clone(), it.value.clone())).collect();
-            decision.next.push(ended(attempt.id, Report::Succeeded { outputs, converged: false, note: None }));
+            decision.next.push(ended(&attempt, Report::Succeeded { outputs, converged: false, note: None }));
         }
-        Runner::Builtin { action: BuiltinAction::NodeReboot } if attempt.node.is_some() => {
-            let node = attempt.node.clone().into_iter();
-            decision.effects.extend(node.map(|node| Effect::Dispatch { node, attempt: attempt.id }));
-        }
+        Runner::Builtin { action: BuiltinAction::NodeReboot } => hand_over(role, &attempt, decision),
         Runner::Builtin { .. } if kind == AttemptKind::Undo => {
             decision.change(Change::ResourceRemoved { id: rebar_model::ResourceId(id.clone()) });
             decision.effects.push(Effect::Reconcile);
@@ -135,32 +132,39 @@ fn start(
                 decision.change(Change::ResourcePut { resource: Box::new(resource) });
                 decision.effects.push(Effect::Reconcile);
             }
-            Err(message) => decision.next.push(ended(attempt.id, Report::Failed(setup_failure(message)))),
+            Err(message) => decision.next.push(ended(&attempt, Report::Failed(setup_failure(message)))),
         },
         runner if runner.missing().is_some() => {
             let what = runner.missing().unwrap_or_default();
             let message = format!("this version does not have {what}");
-            decision.next.push(ended(attempt.id, Report::Failed(setup_failure(message))));
+            decision.next.push(ended(&attempt, Report::Failed(setup_failure(message))));
         }
-        _ => match (&attempt.node, attempt.phases.is_empty()) {
-            (Some(node), false) => {
-                decision.effects.push(Effect::Dispatch { node: node.clone(), attempt: attempt.id });
-            }
-            (None, _) => {
-                let message = "a script needs a node: give the role the scope node or leader".to_owned();
-                decision.next.push(ended(attempt.id, Report::Failed(setup_failure(message))));
-            }
-            (_, true) => decision.next.push(ended(
-                attempt.id,
-                Report::Succeeded { outputs: std::collections::BTreeMap::new(), converged: false, note: None },
-            )),
-        },
+        _ => hand_over(role, &attempt, decision),
     }
     Ok(())
 }
 
-fn ended(attempt: rebar_model::AttemptId, report: Report) -> Input {
-    Input::AttemptEnded { node: None, attempt, report, phase: None }
+/// Hands an attempt to the agent of its node, if there is anything to do in it.
+fn hand_over(role: &RoleSpec, attempt: &Attempt, decision: &mut Decision) {
+    match &attempt.node {
+        None => {
+            let what = role.runner.name();
+            let message = format!("the runner `{what}` needs a node: give the role the scope node or leader");
+            decision.next.push(ended(attempt, Report::Failed(setup_failure(message))));
+        }
+        Some(node) if has_work(role, attempt.kind, &attempt.phases) => {
+            decision.effects.push(Effect::Dispatch { node: node.clone(), attempt: attempt.id });
+        }
+        Some(_) => {
+            let outputs = std::collections::BTreeMap::new();
+            decision.next.push(ended(attempt, Report::Succeeded { outputs, converged: false, note: None }));
+        }
+    }
+}
+
+/// The end of an attempt that its agent never hears of.
+fn ended(attempt: &Attempt, report: Report) -> Input {
+    Input::AttemptEnded { node: attempt.node.clone(), attempt: attempt.id, report, phase: None }
 }
 
 fn setup_failure(message: String) -> Failure {

@@ -107,8 +107,8 @@ fn succeeded(
         attempt: attempt.id,
         at: now,
         key: attempt.key,
-        replace_key: replace_key(node_role, attempt, resolved.map(|it| it.replace_key)),
-        content: node_role.spec.content,
+        replace_key: attempt.replace_key,
+        content: attempt.content,
         outputs,
     });
     status.tries = 0;
@@ -116,20 +116,6 @@ fn succeeded(
     decision.look(id);
     look_downstream(world, id, decision);
     Ok(())
-}
-
-/// The hash of the inputs whose change asks for a redeploy, as the attempt saw them.
-fn replace_key(node_role: &NodeRole, attempt: &Attempt, now: Option<rebar_model::Digest>) -> rebar_model::Digest {
-    now.unwrap_or_else(|| {
-        let replacing: BTreeMap<_, _> = node_role
-            .spec
-            .bindings
-            .iter()
-            .filter(|(_, binding)| binding.on_change == rebar_model::OnChange::Redeploy)
-            .filter_map(|(name, _)| Some((name.clone(), attempt.inputs.get(name)?.value.clone())))
-            .collect();
-        rebar_model::Digest::of_json(&replacing)
-    })
 }
 
 fn failed(
@@ -143,7 +129,7 @@ fn failed(
 ) -> Result<(), Refusal> {
     let id = &node_role.spec.id;
     failure.phase = failure.phase.or(phase).or((attempt.kind == AttemptKind::Undo).then_some(Phase::Undo));
-    let role = world.role_of(&node_role.spec);
+    let role = world.role_carried_out(attempt);
     let pause = role.and_then(|it| back_off(&it.manifest.spec, attempt.kind, &failure, node_role.status.tries));
     let status = match pause {
         Some(pause) => {

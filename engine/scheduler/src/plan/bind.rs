@@ -1,18 +1,20 @@
 //! Binds the inputs of an instance to their sources. Nothing is chosen by accident of order: several candidates where one is meant
 //! is a mistake that lists them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rebar_model::{
-    Binding, Bound, GroupField, Ident, InputSpec, Node, NodeRoleId, OnChange, RoleName, Scope, SecretRef, Source, Take,
-    World,
+    Binding, Bound, GroupField, Ident, InputSpec, Node, NodeRoleId, OnChange, ParameterSpec, RoleName, Scope,
+    SecretRef, Source, Take, World,
 };
 use serde_json::{Value, json};
 
 use super::{
     PlanError,
     land::{Instance, Landscape},
-    parameter::{decide, mismatch, missing_in_site, site},
+    parameter::{self, mismatch},
+    platform,
+    site::Place,
 };
 use crate::expr::evaluate;
 
@@ -22,7 +24,7 @@ pub(super) fn bind(
     landscape: &Landscape<'_>,
     instance: &Instance<'_>,
     errors: &mut Vec<PlanError>,
-) -> BTreeMap<Ident, Binding> {
+) -> BTreeMap<Ident, Arc<Binding>> {
     let mut bindings = BTreeMap::new();
     for (name, input) in &instance.role.manifest.spec.inputs {
         match find(world, landscape, instance, name, input) {
@@ -31,7 +33,7 @@ pub(super) fn bind(
             Ok(Some(bound)) => {
                 check(instance, name, input, &bound, errors);
                 let (secret, on_change) = nature(landscape, input, &bound);
-                bindings.insert(name.clone(), Binding { bound, secret, on_change });
+                bindings.insert(name.clone(), Arc::new(Binding { bound, secret, on_change }));
             }
         }
     }
@@ -51,13 +53,10 @@ fn find(
         |bound: Option<Bound>, detail: String| bound.or_else(fallback).map(Some).ok_or_else(|| missing(detail));
     match &input.from {
         None => or_missing(None, "it has neither `from` nor a default in role.yaml".to_owned()),
-        Some(Source::Deployment(parameter)) => {
-            let decided = decide(world, landscape.deployment, landscape.workload, instance.node, parameter)?;
+        Some(Source::Deployment(name)) => {
+            let decided = parameter::decide(world, landscape.deployment, landscape.workload, instance.node, name)?;
             let bound = decided.map(|it| Bound::Value { value: it.value, origin: it.origin });
-            or_missing(
-                bound,
-                format!("no level sets the parameter `{parameter}`; use `rebar attr set {parameter} VALUE`"),
-            )
+            or_missing(bound, parameter::missing(world, landscape.workload, name))
         }
         Some(Source::Node(path)) => {
             let Some(node) = instance.node else {
@@ -67,10 +66,8 @@ fn find(
             let bound = node.fact(path).map(|value| Bound::Value { value, origin });
             or_missing(bound, format!("node `{}` has not reported `{path}`; is its agent here?", node.name))
         }
-        Some(source @ (Source::Site(_) | Source::Secret(_))) => {
-            let bound = site(world, source).map(|it| Bound::Value { value: it.value, origin: it.origin });
-            or_missing(bound, missing_in_site(source))
-        }
+        Some(Source::Site(path)) => in_site(world, Place::Path(path), or_missing),
+        Some(Source::Secret(name)) => in_site(world, Place::Secret(name), or_missing),
         Some(Source::Group { group, field }) => members(landscape, group, *field).map(Some).map_err(missing),
         Some(Source::Expr(expr)) => evaluate(expr, &landscape.variables(world, instance.node))
             .map(|value| Some(Bound::Value { value, origin: format!("expression {expr}") }))
@@ -79,11 +76,22 @@ fn find(
             let what = format!("input `{name}`");
             let producers = producers(landscape, instance, role, *take, &what)?;
             if producers.is_empty() && !take.collects() {
-                return or_missing(None, format!("role `{role}` has no instance {}", place(*take, instance.node)));
+                let hint = platform::left_out(landscape.workload, std::iter::once(role), instance.node);
+                let place = self::place(*take, instance.node);
+                return or_missing(None, format!("role `{role}` has no instance {place}{hint}"));
             }
             Ok(Some(Bound::Outputs { role: role.clone(), output: output.clone(), take: *take, producers }))
         }
     }
+}
+
+fn in_site(
+    world: &World,
+    place: Place<'_>,
+    or_missing: impl FnOnce(Option<Bound>, String) -> Result<Option<Bound>, PlanError>,
+) -> Result<Option<Bound>, PlanError> {
+    let bound = place.value(world).map(|value| Bound::Value { value, origin: place.origin() });
+    or_missing(bound, place.missing(world))
 }
 
 fn place(take: Take, node: Option<&Node>) -> String {
@@ -138,7 +146,7 @@ pub(super) fn producers(
         }
         Take::Same if scope == Some(Scope::Node) => {
             let Some(node) = from.id.node() else { return if all.len() > 1 { Err(ambiguous()) } else { Ok(ids(all)) } };
-            Ok(all.iter().filter(|it| it.id.node() == Some(node)).map(|it| it.id.clone()).collect())
+            Ok(landscape.on_node(role, node).map(|it| it.id.clone()).into_iter().collect())
         }
         // Of a role that there is once, `self` can only mean that one.
         Take::Same => Ok(ids(all)),
@@ -173,7 +181,7 @@ fn nature(landscape: &Landscape<'_>, input: &InputSpec, bound: &Bound) -> (bool,
         (OnChange::Apply, Some(of_parameter)) => of_parameter,
         (of_input, _) => of_input,
     };
-    (input.secret || produced || parameter.is_some_and(|it| it.secret), on_change)
+    (input.is_secret() || produced || parameter.is_some_and(ParameterSpec::is_secret), on_change)
 }
 
 /// The JSON of a value that people may see.

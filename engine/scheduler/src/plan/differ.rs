@@ -6,17 +6,19 @@ use std::{
 };
 
 use rebar_model::{
-    Action, Binding, Bound, DeploymentName, Difference, Intent, NodeRoleId, NodeRoleSpec, OnChange, PlanStep, State,
-    Workload, World,
+    Action, Binding, Bound, DeploymentName, Difference, Intent, NodeRole, NodeRoleId, NodeRoleSpec, OnChange, PlanStep,
+    State, Take, Workload, World,
 };
 
 use super::bind::shown;
+use crate::{protect::stands, resolve::replace_key};
 
 /// Gives every step its action. Steps come in an order in which they could run.
 pub(super) fn differ(world: &World, workload: &Workload, steps: &mut [PlanStep]) {
     let mut moving: BTreeSet<NodeRoleId> = BTreeSet::new();
     for step in steps {
-        let (action, differences) = match world.node_role(&step.spec.id) {
+        let known = world.node_role(&step.spec.id);
+        let (action, differences) = match known {
             None => (Action::Create, Vec::new()),
             Some(known) if known.status.intent != Intent::Present => (Action::Create, vec![plain("wanted again")]),
             Some(known) => {
@@ -34,10 +36,33 @@ pub(super) fn differ(world: &World, workload: &Workload, steps: &mut [PlanStep])
             }
         };
         if action != Action::Keep {
+            step.undoes = known.is_some_and(|it| undoes(world, it, &step.spec, &moving));
             moving.insert(step.spec.id.clone());
         }
         (step.action, step.differences) = (action, differences);
     }
+}
+
+/// Whether a node-role that is run again is undone first, or may be: what is upstream of it and runs again may give it another
+/// value. Nothing runs again without a plan, so that no other undo can come of it.
+fn undoes(world: &World, known: &NodeRole, spec: &NodeRoleSpec, moving: &BTreeSet<NodeRoleId>) -> bool {
+    let status = &known.status;
+    // What stands there, and what an attempt that is under way will leave there.
+    let stands = status.last.as_ref().map(|it| Ok(it.replace_key));
+    let comes = matches!(status.state, State::Running { .. }).then(|| replace_key(world, &known.spec));
+    let mut seen = stands.into_iter().chain(comes).peekable();
+    if seen.peek().is_none() {
+        return false;
+    }
+    let may_differ = |it: &Binding| match &it.bound {
+        // Of these the key has who may produce, not what.
+        Bound::Value { .. } | Bound::Outputs { take: Take::Any | Take::Quorum, .. } => false,
+        Bound::Outputs { producers, .. } => producers.iter().any(|id| moving.contains(id)),
+    };
+    let planned = replace_key(world, spec);
+    planned.is_err()
+        || seen.any(|it| it != planned)
+        || spec.bindings.values().any(|it| it.on_change == OnChange::Redeploy && may_differ(it))
 }
 
 fn plain(what: &str) -> Difference {
@@ -56,7 +81,7 @@ fn differences(world: &World, workload: &Workload, old: &NodeRoleSpec, new: &Nod
     }
     let names: BTreeSet<_> = old.bindings.keys().chain(new.bindings.keys()).collect();
     for name in names {
-        let (before, after) = (old.bindings.get(name), new.bindings.get(name));
+        let (before, after) = (old.bindings.get(name).map(Arc::as_ref), new.bindings.get(name).map(Arc::as_ref));
         if !is_same(before, after) && after.or(before).is_some_and(|it| it.on_change != OnChange::Ignore) {
             differences.push(Difference {
                 what: format!("input {name}"),
@@ -100,6 +125,7 @@ pub(super) fn leaving(world: &World, deployment: &DeploymentName, steps: &[PlanS
             spec: Arc::new(spec),
             action: if there { Action::Retire } else { Action::Forget },
             differences: Vec::new(),
+            undoes: stands(known),
             depth: 0,
         });
     }

@@ -108,7 +108,7 @@ pub enum PlanError {
         detail: String,
     },
     /// Something required is not there.
-    #[error("{id}: requires {what}, and nothing {place} provides it")]
+    #[error("{id}: requires {what}, and nothing {place} provides it{hint}")]
     Unprovided {
         /// Of which node-role.
         id: NodeRoleId,
@@ -116,6 +116,8 @@ pub enum PlanError {
         what: String,
         /// Where it was looked for.
         place: String,
+        /// What would provide it on another machine.
+        hint: String,
     },
     /// Two roles on one node exclude each other.
     #[error("`{role}` and `{other}` exclude each other on {place}: both have to do with `{capability}`")]
@@ -134,6 +136,28 @@ pub enum PlanError {
     Cycle {
         /// The way around.
         path: Vec<String>,
+    },
+    /// A role needs something to carry it out that this version does not have.
+    #[error(
+        "role `{role}` needs {what}, which this version of Rebar does not have; write it with the runner `script`, or take the role out"
+    )]
+    NoRunner {
+        /// The role.
+        role: RoleName,
+        /// What is missing.
+        what: String,
+    },
+    /// A role lands on a machine that it is not made for.
+    #[error("role `{role}` is made for {made_for}, and node `{node}` {why}")]
+    WrongPlatform {
+        /// The role.
+        role: RoleName,
+        /// What it is made for.
+        made_for: String,
+        /// The node.
+        node: NodeName,
+        /// What the node is.
+        why: String,
     },
 }
 
@@ -156,6 +180,8 @@ impl PlanError {
             Self::Unprovided { .. } => "RB3013",
             Self::Conflict { .. } => "RB3014",
             Self::Cycle { .. } => "RB3015",
+            Self::NoRunner { .. } => "RB3016",
+            Self::WrongPlatform { .. } => "RB3017",
         }
     }
 }

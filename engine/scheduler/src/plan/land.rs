@@ -6,12 +6,15 @@ use std::{
 };
 
 use rebar_model::{
-    Deployment, GroupName, GroupSpec, Node, NodeName, NodeRoleId, RoleDefinition, RoleName, RunsOn, Scope, Source,
-    Target, Workload, World,
+    CapabilityName, Deployment, GroupName, GroupSpec, InputSpec, Node, NodeName, NodeRoleId, RoleDefinition, RoleName,
+    RunsOn, Scope, Source, Target, Workload, World,
 };
 use serde_json::{Value, json};
 
-use super::{PlanError, parameter};
+use super::{
+    PlanError, parameter,
+    platform::{self, Fit},
+};
 use crate::expr::holds;
 
 /// A role on one node, or on the deployment itself.
@@ -42,7 +45,18 @@ pub(super) struct Landscape<'a> {
     pub workload: &'a Arc<Workload>,
     pub leaders: BTreeMap<RoleName, NodeName>,
     members: BTreeMap<&'a NodeName, Member<'a>>,
-    by_role: BTreeMap<RoleName, Vec<Instance<'a>>>,
+    by_role: BTreeMap<RoleName, Instances<'a>>,
+    /// The names of the nodes of each group, as expressions see them.
+    group_names: Value,
+}
+
+/// The instances of a role.
+#[derive(Default)]
+struct Instances<'a> {
+    /// Ordered by group, ordinal and name.
+    all: Vec<Instance<'a>>,
+    /// Where in that order the one of a node is.
+    on_node: BTreeMap<&'a NodeName, usize>,
 }
 
 /// A node with the groups that it is in.
@@ -54,12 +68,48 @@ struct Member<'a> {
 impl<'a> Landscape<'a> {
     /// All instances, in a stable order.
     pub fn instances(&self) -> impl Iterator<Item = &Instance<'a>> {
-        self.by_role.values().flatten()
+        self.by_role.values().flat_map(|it| &it.all)
     }
 
     /// The instances of a role, ordered by group, ordinal and name.
     pub fn of_role(&self, role: &RoleName) -> &[Instance<'a>] {
-        self.by_role.get(role).map_or(&[], Vec::as_slice)
+        self.by_role.get(role).map_or(&[], |it| it.all.as_slice())
+    }
+
+    /// The instance of a role on a node.
+    pub fn on_node(&self, role: &RoleName, node: &NodeName) -> Option<&Instance<'a>> {
+        let instances = self.by_role.get(role)?;
+        instances.on_node.get(node).map(|at| &instances.all[*at])
+    }
+
+    /// The instances of a role that stand on the same node as another, or on none; all of them for one without a node.
+    pub fn beside(&self, role: &RoleName, other: &Instance<'_>) -> Vec<&Instance<'a>> {
+        let all = self.of_role(role);
+        match other.id.node() {
+            Some(node) if all.first().is_some_and(|it| it.node.is_some()) => {
+                self.on_node(role, node).into_iter().collect()
+            }
+            _ => all.iter().collect(),
+        }
+    }
+
+    /// The instance of a role with the same target as another: on its node, or without one as it.
+    pub fn same_target(&self, role: &RoleName, other: &Instance<'_>) -> Option<&Instance<'a>> {
+        match other.id.node() {
+            Some(node) => self.on_node(role, node),
+            None => self.of_role(role).first().filter(|it| it.node.is_none()),
+        }
+    }
+
+    /// Whether another sees an instance of a role: one with the same target, or one without a node.
+    pub fn in_sight(&self, role: &RoleName, other: &Instance<'_>) -> bool {
+        self.same_target(role, other).is_some() || self.of_role(role).first().is_some_and(|it| it.node.is_none())
+    }
+
+    /// The roles of the workload that provide a capability.
+    pub fn providing(&self, capability: &CapabilityName) -> impl Iterator<Item = &'a RoleName> {
+        let roles = self.workload.roles.iter();
+        roles.filter(|(_, it)| it.manifest.spec.provides.contains(capability)).map(|(name, _)| name)
     }
 
     /// The nodes of a group, by ordinal.
@@ -72,17 +122,10 @@ impl<'a> Landscape<'a> {
 
     /// The variables that expressions see.
     pub fn variables(&self, world: &World, node: Option<&Node>) -> Vec<(&'static str, Value)> {
-        let groups: BTreeMap<_, Vec<_>> = self
-            .workload
-            .spec
-            .groups
-            .keys()
-            .map(|group| (group.to_string(), self.group(group).iter().map(|it| it.name.to_string()).collect()))
-            .collect();
         let mut variables = vec![
             ("deployment", json!({"name": self.deployment.name})),
             ("params", parameter::all(world, self.deployment, self.workload, node)),
-            ("group", json!(groups)),
+            ("group", self.group_names.clone()),
         ];
         if let Some(node) = node {
             variables.push(("node", node_variable(node)));
@@ -110,17 +153,26 @@ pub(super) fn land<'a>(
     errors: &mut Vec<PlanError>,
 ) -> Landscape<'a> {
     let members = members(world, deployment, workload, errors);
-    let mut landscape = Landscape { deployment, workload, leaders: BTreeMap::new(), members, by_role: BTreeMap::new() };
+    let leaders = BTreeMap::new();
+    let mut landscape =
+        Landscape { deployment, workload, leaders, members, by_role: BTreeMap::new(), group_names: Value::Null };
+    let names = |group| landscape.group(group).iter().map(|it| it.name.to_string()).collect::<Vec<_>>();
+    landscape.group_names = workload.spec.groups.keys().map(|it| (it.to_string(), json!(names(it)))).collect();
     qualify(world, &landscape, errors);
     parameter::check(world, deployment, workload, errors);
     let mut wanted = explicit(&landscape);
-    while let Some(more) = implied(&landscape, &wanted) {
+    let asks = workload.roles.iter().map(|(name, role)| (name, asks(workload, role))).collect();
+    while let Some(more) = implied(&landscape, &asks, &wanted) {
         wanted.extend(more);
     }
     for (name, role) in &workload.roles {
         let instances = instances(world, &mut landscape, name, role, &wanted, errors);
         if !instances.is_empty() {
-            landscape.by_role.insert(name.clone(), instances);
+            let missing = role.manifest.spec.runner.missing();
+            errors.extend(missing.map(|what| PlanError::NoRunner { role: name.clone(), what }));
+            errors.extend(instances.iter().filter_map(|it| platform::mistake(name, role, it.node?)));
+            let on_node = instances.iter().enumerate().filter_map(|(at, it)| Some((&it.node?.name, at))).collect();
+            landscape.by_role.insert(name.clone(), Instances { all: instances, on_node });
         }
     }
     landscape
@@ -208,24 +260,28 @@ fn explicit<'a>(landscape: &Landscape<'a>) -> Wanted<'a> {
 }
 
 /// The places that the roles so far ask for: implicit roles that they need; none when nothing is missing.
-fn implied<'a>(landscape: &Landscape<'a>, wanted: &Wanted<'a>) -> Option<Wanted<'a>> {
+fn implied<'a>(landscape: &Landscape<'a>, asks: &Asks<'a>, wanted: &Wanted<'a>) -> Option<Wanted<'a>> {
     let mut more = Wanted::new();
     for (name, node) in wanted {
-        let Some(role) = landscape.workload.roles.get(*name) else { continue };
-        for needed in needs(landscape, role) {
-            let Some((needed, definition)) = landscape.workload.roles.get_key_value(&needed) else { continue };
+        for (needed, definition) in asks.get(*name).into_iter().flatten() {
             let spec = &definition.manifest.spec;
-            let Some(bind) = spec.bind.as_ref().filter(|it| it.implicit) else { continue };
             if !spec.scope.has_node() {
                 more.insert((needed, None));
                 continue;
             }
-            for (other, member) in &landscape.members {
-                let here = node.is_none() || *node == Some(*other) || spec.scope == Scope::Leader;
-                let bound = bind.groups.is_empty() || member.groups.keys().any(|it| bind.groups.contains(it));
-                if here && bound {
-                    more.insert((needed, Some(*other)));
+            let lands = |(other, member): (&&'a NodeName, &Member<'_>)| {
+                let bind = spec.bind.as_ref();
+                let bound = bind.is_none_or(|bind| {
+                    bind.groups.is_empty() || member.groups.keys().any(|it| bind.groups.contains(it))
+                });
+                // A machine that says nothing of itself is a candidate, and a mistake then.
+                (bound && platform::fit(definition, member.node) != Fit::Other).then_some((*needed, Some(*other)))
+            };
+            match node {
+                Some(node) if spec.scope != Scope::Leader => {
+                    more.extend(landscape.members.get_key_value(*node).and_then(lands));
                 }
+                _ => more.extend(landscape.members.iter().filter_map(lands)),
             }
         }
     }
@@ -233,33 +289,37 @@ fn implied<'a>(landscape: &Landscape<'a>, wanted: &Wanted<'a>) -> Option<Wanted<
     (!more.is_empty()).then_some(more)
 }
 
-/// The roles that a role names, directly or by capability.
-fn needs(landscape: &Landscape<'_>, role: &RoleDefinition) -> Vec<RoleName> {
+/// The implicit roles that each role asks for.
+type Asks<'a> = BTreeMap<&'a RoleName, Vec<(&'a RoleName, &'a RoleDefinition)>>;
+
+/// The implicit roles that a role names, directly, as a source or by capability.
+fn asks<'a>(workload: &'a Workload, role: &RoleDefinition) -> Vec<(&'a RoleName, &'a RoleDefinition)> {
     let spec = &role.manifest.spec;
-    let mut needs: Vec<RoleName> = spec.requires.iter().filter_map(|it| it.role.clone()).collect();
-    for capability in spec.requires.iter().filter_map(|it| it.capability.as_ref()) {
-        let providers = landscape.workload.roles.iter();
-        needs.extend(
-            providers.filter(|(_, it)| it.manifest.spec.provides.contains(capability)).map(|(name, _)| name.clone()),
-        );
-    }
-    needs.extend(spec.inputs.values().filter_map(|it| match &it.from {
-        Some(Source::Role { role, .. }) => Some(role.clone()),
-        _ => None,
-    }));
-    needs
+    let names = |name: &RoleName, definition: &RoleDefinition| {
+        let required = spec.requires.iter().any(|it| match (&it.role, &it.capability) {
+            (Some(role), _) => role == name,
+            (None, Some(capability)) => definition.manifest.spec.provides.contains(capability),
+            (None, None) => false,
+        });
+        let read = |it: &InputSpec| matches!(&it.from, Some(Source::Role { role, .. }) if role == name);
+        required || spec.inputs.values().any(read)
+    };
+    let implicit = |it: &RoleDefinition| it.manifest.spec.bind.as_ref().is_some_and(|it| it.implicit);
+    let roles = workload.roles.iter().map(|(name, it)| (name, &**it));
+    roles.filter(|(name, it)| implicit(it) && names(name, it)).collect()
 }
 
 fn instances<'a>(
     world: &World,
     landscape: &mut Landscape<'a>,
-    name: &RoleName,
+    name: &'a RoleName,
     role: &'a Arc<RoleDefinition>,
     wanted: &Wanted<'a>,
     errors: &mut Vec<PlanError>,
 ) -> Vec<Instance<'a>> {
     let mut found = Vec::new();
-    for (_, node) in wanted.iter().filter(|(it, _)| *it == name) {
+    let places = wanted.range((name, None)..).take_while(|(it, _)| *it == name);
+    for (_, node) in places {
         let member = node.and_then(|it| landscape.members.get(it));
         if let Some(when) = &role.manifest.spec.when {
             let place = format!("role `{name}`, when");

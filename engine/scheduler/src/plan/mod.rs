@@ -1,5 +1,5 @@
-//! Resolves the wishes of a deployment into a graph of node-roles: which roles land where (`land.rs`), what their inputs are bound to
-//! (`bind.rs`, `parameter.rs`), what they require (`wire.rs`), in which order they could run (`order.rs`), and what differs from
+//! Resolves the wishes of a deployment into a graph of node-roles: which roles land where (`land.rs`, `platform.rs`), what their
+//! inputs are bound to (`bind.rs`, `parameter.rs`, `site.rs`), what they require (`wire.rs`), in which order they could run (`order.rs`), and what differs from
 //! what was applied (`differ.rs`). All mistakes are reported together; equal Worlds give equal plans.
 
 mod bind;
@@ -8,6 +8,8 @@ mod error;
 mod land;
 mod order;
 pub(crate) mod parameter;
+mod platform;
+pub(crate) mod site;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,6 +18,9 @@ use rebar_model::{Action, DeploymentName, Digest, NodeRoleId, NodeRoleSpec, Plan
 
 pub use error::PlanError;
 use land::Landscape;
+pub use parameter::parameter_value;
+
+use crate::protect;
 
 /// Resolves the wishes of a deployment into a graph, or reports every mistake in them.
 pub fn plan(world: &World, name: &DeploymentName) -> Result<Plan, Vec<PlanError>> {
@@ -85,6 +90,7 @@ fn assemble(
             spec: Arc::new(spec),
             action: Action::Keep,
             differences: Vec::new(),
+            undoes: false,
         })
         .collect();
     steps.sort_by(|a, b| (a.depth, &a.spec.id).cmp(&(b.depth, &b.spec.id)));
@@ -97,14 +103,13 @@ fn assemble(
         leaving.iter().map(|it| &it.spec.id).collect::<Vec<_>>(),
     ));
     steps.extend(leaving);
-    let mut destructive: Vec<_> = steps
+    let destructive = steps
         .iter()
         .filter(|it| matches!(it.action, Action::Create | Action::Change | Action::Retire))
-        .filter(|it| world.role_of(&it.spec).is_some_and(|role| role.manifest.spec.destructive))
-        .map(|it| it.spec.id.role.clone())
-        .collect();
-    destructive.sort();
-    destructive.dedup();
+        .filter(|it| world.role_of(&it.spec).is_some_and(|role| role.manifest.spec.destructive));
+    let destructive = protect::sorted(destructive.map(|it| it.spec.id.role.clone()));
+    let protected = steps.iter().filter(|it| it.undoes && keeps(world, it));
+    let protected = protect::sorted(protected.map(|it| it.spec.id.role.clone()));
     Plan {
         id,
         deployment: deployment.name.clone(),
@@ -113,5 +118,13 @@ fn assemble(
         leaders: landscape.leaders.clone(),
         steps,
         destructive,
+        protected,
     }
+}
+
+/// Whether the role of a step is protected: as it was applied, or as it is planned. Else a plan that unprotects a role could undo
+/// it in the same breath.
+fn keeps(world: &World, step: &PlanStep) -> bool {
+    let applied = world.node_role(&step.spec.id).is_some_and(|it| protect::keeps(world, &it.spec));
+    applied || protect::keeps(world, &step.spec)
 }

@@ -2,11 +2,11 @@
 //! that had a say.
 
 use rebar_model::{
-    Deployment, Ident, Layer, Node, ParameterScope, ParameterSpec, ProfileName, SecretRef, Source, Workload, World,
+    Deployment, Ident, Layer, Node, ParameterScope, ParameterSpec, ProfileName, SecretRef, Workload, World,
 };
 use serde_json::{Map, Value};
 
-use super::PlanError;
+use super::{PlanError, site::Place};
 
 /// A parameter's value and the level that decided it.
 pub(super) struct Decided {
@@ -25,11 +25,7 @@ pub(crate) fn layers(
     let default = workload.spec.inputs.get(name).and_then(|it| it.default.clone());
     let level = format!("workload default {}", workload.reference());
     let mut layers = vec![Layer { level, value: default, by: None, at: None, wins: false }];
-    if let Some(source) = workload.spec.inputs.get(name).and_then(|it| it.from.as_ref()) {
-        let found = site(world, source);
-        let level = found.as_ref().map_or_else(|| in_site(source), |it| it.origin.clone());
-        layers.push(Layer { level, value: found.map(|it| it.value), by: None, at: None, wins: false });
-    }
+    layers.extend(place(workload, name).map(|it| it.layer(world)));
     let mut scopes = vec![ParameterScope::Global];
     scopes.extend(profiles(deployment, node).cloned().map(ParameterScope::Profile));
     scopes.push(ParameterScope::Deployment(deployment.name.clone()));
@@ -44,58 +40,39 @@ pub(crate) fn layers(
             wins: false,
         });
     }
-    if let Some(winner) = layers.iter_mut().rev().find(|it| it.value.is_some()) {
-        winner.wins = true;
-    }
+    crown(&mut layers);
     layers
 }
 
-/// What a site gives: a parameter of the global level, or what lies inside of it. A secret is one that was set as a secret.
-pub(super) fn site(world: &World, source: &Source) -> Option<Decided> {
-    let value = match source {
-        Source::Site(path) => {
-            let mut parts = path.split('.');
-            let name = Ident::new(parts.next()?).ok()?;
-            let whole = &world.parameter(&ParameterScope::Global, &name)?.value;
-            parts.try_fold(whole, |value, part| value.get(part))?.clone()
-        }
-        Source::Secret(name) => {
-            let value = &world.parameter(&ParameterScope::Global, name)?.value;
-            SecretRef::from_value(value).map(|_| value.clone())?
-        }
-        _ => return None,
-    };
-    Some(Decided { value, origin: in_site(source) })
-}
-
-/// What a value of the site is called.
-fn in_site(source: &Source) -> String {
-    match source {
-        Source::Secret(name) => format!("site secret {name}"),
-        Source::Site(path) => format!("site {path}"),
-        _ => "site".to_owned(),
+/// Marks the level that decides: the strongest that has a value.
+pub(crate) fn crown(layers: &mut [Layer]) {
+    if let Some(winner) = layers.iter_mut().rev().find(|it| it.value.is_some()) {
+        winner.wins = true;
     }
 }
 
-/// What to do when the site has no such value.
-pub(super) fn missing_in_site(source: &Source) -> String {
-    match source {
-        Source::Secret(name) => {
-            format!("the site has no secret `{name}`; use `rebar attr set --global --secret {name} -`")
-        }
-        Source::Site(path) => {
-            let name = path.split('.').next().unwrap_or(path);
-            format!(
-                "the site has no `{path}`; it is looked for in the parameter `{name}` of the global level, which `rebar attr set --global {name} VALUE` sets"
-            )
-        }
-        _ => String::new(),
+/// Where the site has the value of a parameter, if its workload says so.
+fn place<'a>(workload: &'a Workload, name: &Ident) -> Option<Place<'a>> {
+    Place::of(workload.spec.inputs.get(name)?.from.as_ref()?)
+}
+
+/// That no level sets a parameter, and what to do.
+pub(super) fn missing(world: &World, workload: &Workload, name: &Ident) -> String {
+    match place(workload, name) {
+        Some(place) => format!("no level sets the parameter `{name}`, and {}", place.missing(world)),
+        None => format!("no level sets the parameter `{name}`; use `rebar attr set {name} VALUE`"),
     }
 }
 
 /// The profiles that have a say: of the deployment, then of the node.
 fn profiles<'a>(deployment: &'a Deployment, node: Option<&'a Node>) -> impl Iterator<Item = &'a ProfileName> {
     deployment.spec.profiles.iter().chain(node.into_iter().flat_map(|it| &it.profiles))
+}
+
+/// The value of a parameter for a deployment as a whole, if any level sets one. Where profiles disagree the last one counts: plans
+/// are refused then, but what was accepted before goes on.
+pub fn parameter_value(world: &World, deployment: &Deployment, workload: &Workload, name: &Ident) -> Option<Value> {
+    layers(world, deployment, workload, None, name).into_iter().find(|it| it.wins)?.value
 }
 
 /// The value of a parameter, if any level sets one.
@@ -125,10 +102,9 @@ pub(super) fn decide(
 /// All parameters that have a value, as expressions see them; secrets are left out.
 pub(super) fn all(world: &World, deployment: &Deployment, workload: &Workload, node: Option<&Node>) -> Value {
     let mut all = Map::new();
-    for (name, spec) in workload.spec.inputs.iter().filter(|(_, it)| !it.secret) {
+    for (name, _) in workload.spec.inputs.iter().filter(|(_, it)| !it.is_secret()) {
         // An ambiguous one is reported where it is used.
         let value = decide(world, deployment, workload, node, name).ok().flatten().map(|it| it.value);
-        let _ = spec;
         if let Some(value) = value {
             all.insert(name.to_string(), value);
         }

@@ -1,21 +1,24 @@
 //! What an instance requires: the producers of its inputs, its `requires`, the soft order that holds when both sides are there, and
 //! barriers. And the capabilities that exclude each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, sync::Arc};
 
-use rebar_model::{Binding, Bound, CapabilityName, Ident, NodeRoleId, Requirement, RoleName, Scope, Take};
+use rebar_model::{
+    Binding, Bound, CapabilityName, Ident, NodeRoleId, Require, Requirement, RoleDefinition, RoleName, Scope, Take,
+};
 
 use super::{
     PlanError,
     bind::producers,
     land::{Instance, Landscape},
+    platform,
 };
 
 /// Everything that an instance requires, each role once a reason.
 pub(super) fn wire(
     landscape: &Landscape<'_>,
     instance: &Instance<'_>,
-    bindings: &BTreeMap<Ident, Binding>,
+    bindings: &BTreeMap<Ident, Arc<Binding>>,
     errors: &mut Vec<PlanError>,
 ) -> Vec<Requirement> {
     let mut requires = Vec::new();
@@ -61,7 +64,8 @@ fn hard(
         }
         if candidates.is_empty() && !require.optional && !require.take.collects() {
             let place = instance.node.map_or_else(|| "here".to_owned(), |it| format!("on `{}`", it.name));
-            errors.push(PlanError::Unprovided { id: instance.id.clone(), what, place });
+            let hint = platform::left_out(landscape.workload, able(landscape, require), instance.node);
+            errors.push(PlanError::Unprovided { id: instance.id.clone(), what, place, hint });
             continue;
         }
         if require.capability.is_some() && require.take == Take::Same && candidates.len() > 1 {
@@ -75,6 +79,16 @@ fn hard(
     }
 }
 
+/// The roles of the workload that could meet a requirement.
+fn able<'a>(landscape: &'a Landscape<'_>, require: &'a Require) -> impl Iterator<Item = &'a RoleName> {
+    let meets = |name: &RoleName, role: &RoleDefinition| match (&require.role, &require.capability) {
+        (Some(role), _) => name == role,
+        (None, Some(capability)) => role.manifest.spec.provides.contains(capability),
+        (None, None) => false,
+    };
+    landscape.workload.roles.iter().filter(move |(name, role)| meets(name, role)).map(|(name, _)| name)
+}
+
 /// The roles that provide a capability, where the instance can see them.
 fn providers(
     landscape: &Landscape<'_>,
@@ -82,11 +96,11 @@ fn providers(
     capability: &CapabilityName,
     take: Take,
 ) -> Vec<RoleName> {
-    let seen = |it: &&Instance<'_>| take != Take::Same || it.id.node().is_none() || it.id.node() == instance.id.node();
-    let providing = |it: &&Instance<'_>| it.role.manifest.spec.provides.contains(capability);
-    let roles: BTreeSet<_> =
-        landscape.instances().filter(providing).filter(seen).map(|it| it.id.role.clone()).collect();
-    roles.into_iter().collect()
+    let seen = |role: &RoleName| match take {
+        Take::Same => landscape.in_sight(role, instance),
+        _ => !landscape.of_role(role).is_empty(),
+    };
+    landscape.providing(capability).filter(|it| seen(it)).cloned().collect()
 }
 
 /// Soft order: `after` of this role, and `before` of others that name it.
@@ -109,10 +123,7 @@ fn add_soft(
     word: &str,
     requires: &mut Vec<Requirement>,
 ) {
-    let same_node = |it: &Instance<'_>| {
-        instance.id.node().is_none() || it.id.node().is_none() || it.id.node() == instance.id.node()
-    };
-    let found: Vec<_> = landscape.of_role(role).iter().filter(|it| same_node(it)).map(|it| it.id.clone()).collect();
+    let found: Vec<_> = landscape.beside(role, instance).into_iter().map(|it| it.id.clone()).collect();
     requires.push(requirement(role, Take::All, found, format!("{word} {role}")));
 }
 
@@ -129,12 +140,8 @@ fn raise_barrier(landscape: &Landscape<'_>, requirement: &mut Requirement) {
 pub(super) fn check_conflicts(landscape: &Landscape<'_>, errors: &mut Vec<PlanError>) {
     for instance in landscape.instances() {
         for capability in &instance.role.manifest.spec.conflicts {
-            let rivals = landscape.instances().filter(|other| {
-                other.id.role != instance.id.role
-                    && other.id.target == instance.id.target
-                    && other.role.manifest.spec.provides.contains(capability)
-            });
-            for rival in rivals {
+            let others = landscape.providing(capability).filter(|it| **it != instance.id.role);
+            for rival in others.filter_map(|it| landscape.same_target(it, instance)) {
                 errors.push(PlanError::Conflict {
                     role: instance.id.role.clone(),
                     other: rival.id.role.clone(),

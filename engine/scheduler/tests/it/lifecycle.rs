@@ -56,12 +56,15 @@ fn a_node_leaves_in_reverse_order_after_those_that_stay_know() {
 #[test]
 fn rebuild_undoes_everything_in_reverse_and_builds_it_again() {
     let mut stage = settled(&["n1"]);
-    stage.command(Command::Rebuild { deployment: demo() }).unwrap();
+    stage.command(Command::Rebuild { deployment: demo(), allowed: Vec::new() }).unwrap();
     assert_eq!(stage.running(), ["client@n1", "list@n1"]);
     stage.succeed("client@n1", json!({}));
     stage.succeed("list@n1", json!({}));
     assert_eq!(stage.running(), ["server@n1"]);
-    assert!(matches!(stage.command(Command::Rebuild { deployment: demo() }), Err(Refusal::Busy { .. })));
+    assert!(matches!(
+        stage.command(Command::Rebuild { deployment: demo(), allowed: Vec::new() }),
+        Err(Refusal::Busy { .. })
+    ));
     stage.succeed("server@n1", json!({}));
     assert_eq!(stage.running(), ["server@n1"], "and the way up begins");
     stage.settle(|address| json!(address));
@@ -71,7 +74,7 @@ fn rebuild_undoes_everything_in_reverse_and_builds_it_again() {
 #[test]
 fn destroy_leaves_nothing() {
     let mut stage = settled(&["n1", "n2"]);
-    stage.command(Command::Destroy { deployment: demo() }).unwrap();
+    stage.command(Command::Destroy { deployment: demo(), allowed: Vec::new() }).unwrap();
     stage.settle(|_| json!(0));
     assert_eq!((stage.world.deployments().len(), stage.world.node_roles().len()), (0, 0));
 }
@@ -79,7 +82,7 @@ fn destroy_leaves_nothing() {
 #[test]
 fn an_undo_that_fails_stops_there_and_can_be_tried_again() {
     let mut stage = settled(&["n1"]);
-    stage.command(Command::Destroy { deployment: demo() }).unwrap();
+    stage.command(Command::Destroy { deployment: demo(), allowed: Vec::new() }).unwrap();
     stage.fail("client@n1", FailureKind::Error);
     stage.settle(|_| json!(0));
     assert_eq!((stage.word("client@n1"), stage.word("server@n1")), ("failed", "active"));
@@ -93,7 +96,7 @@ fn a_node_in_use_is_not_removed_unless_it_is_gone() {
     let mut stage = settled(&["n1", "n2"]);
     let remove = |removal| Command::RemoveNode { node: name("n2"), removal };
     assert!(matches!(stage.command(remove(NodeRemoval::Orderly)), Err(Refusal::InUse { .. })));
-    stage.command(remove(NodeRemoval::Gone)).unwrap();
+    stage.command(remove(NodeRemoval::Gone { allowed: Vec::new() })).unwrap();
     assert_eq!((stage.word("server@n2"), stage.running().len()), ("gone", 0));
     stage.apply();
     stage.settle(|address| json!(address));
@@ -104,7 +107,7 @@ fn a_node_in_use_is_not_removed_unless_it_is_gone() {
 fn what_runs_is_cancelled_before_it_is_undone() {
     let mut stage = Stage::new(&["n1"], cluster());
     stage.apply();
-    stage.command(Command::Destroy { deployment: demo() }).unwrap();
+    stage.command(Command::Destroy { deployment: demo(), allowed: Vec::new() }).unwrap();
     assert_eq!(stage.cancelled.len(), 1);
     stage.end("server@n1", rebar_model::Report::Cancelled);
     assert_eq!(stage.running(), ["server@n1"], "it left traces, so it is undone");

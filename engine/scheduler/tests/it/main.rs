@@ -3,8 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod agents;
 mod lifecycle;
+mod machines;
+mod outside;
 mod planning;
+mod protection;
 mod scheduling;
 mod stage;
 mod tokens;

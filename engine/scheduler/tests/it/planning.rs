@@ -148,7 +148,7 @@ fn a_plan_that_would_be_made_differently_now_is_stale() {
     );
     let old = plan(&stage.world, &demo()).unwrap();
     stage.set_size(7);
-    let accept = Command::Accept { deployment: demo(), plan: old.id, grants: Vec::new() };
+    let accept = Command::Accept { deployment: demo(), plan: old.id, grants: Vec::new(), allowed: Vec::new() };
     assert!(matches!(stage.command(accept), Err(Refusal::StalePlan { .. })));
     assert_eq!(stage.running(), [""; 0]);
 }
@@ -157,7 +157,7 @@ fn a_plan_that_would_be_made_differently_now_is_stale() {
 fn destructive_roles_need_a_grant() {
     let mut stage = Stage::new(&["n1"], vec![role("wipe", json!({"destructive": true}))]);
     let plan = plan(&stage.world, &demo()).unwrap();
-    let accept = |grants| Command::Accept { deployment: demo(), plan: plan.id, grants };
+    let accept = |grants| Command::Accept { deployment: demo(), plan: plan.id, grants, allowed: Vec::new() };
     assert!(matches!(stage.command(accept(Vec::new())), Err(Refusal::NotGranted { .. })));
     stage.command(accept(vec![name("wipe")])).unwrap();
     assert_eq!(stage.running(), ["wipe@n1"]);

@@ -151,7 +151,7 @@ fn a_limit_holds_over_the_whole_deployment() {
         assert_eq!(stage.running(), [format!("a@{node}")]);
         stage.succeed(&format!("a@{node}"), json!({}));
     }
-    stage.command(Command::Destroy { deployment: demo() }).unwrap();
+    stage.command(Command::Destroy { deployment: demo(), allowed: Vec::new() }).unwrap();
     assert_eq!(stage.running().len(), 1, "the limit holds on the way out too");
 }
 
@@ -217,4 +217,18 @@ fn a_report_of_another_attempt_is_refused() {
     let input = Input::AttemptEnded { node: Some(name(other)), attempt, report, phase: None };
     assert!(stage.input(input).is_err());
     assert_eq!(stage.word("only@n1"), "running");
+}
+
+#[test]
+fn what_an_attempt_leaves_is_what_it_was_whatever_is_planned_meanwhile() {
+    let size = json!({"inputs": {"size": {"schema": {}, "from": {"deployment": "size"}, "onChange": "redeploy"}}});
+    let mut stage = Stage::new(&["n1"], vec![role("store", size)]);
+    stage.apply();
+    stage.set_size(2);
+    stage.apply();
+    // The attempt under way made it with the size before: with the new one it is redeployed, not merely run again.
+    stage.succeed("store@n1", json!({}));
+    assert_eq!(stage.running(), ["store@n1"]);
+    let kinds: Vec<_> = stage.world.attempts().values().map(|it| it.kind).collect();
+    assert_eq!(kinds, [rebar_model::AttemptKind::Replace]);
 }

@@ -74,7 +74,7 @@ pub fn workload(version: &str, roles: Vec<(String, Value)>, spec: Value) -> Work
         })
         .collect();
     let digest = Digest::of_json(&(&manifest, &roles));
-    Workload { digest, metadata: manifest.metadata, spec: manifest.spec, roles }
+    Workload { digest, metadata: manifest.metadata, spec: manifest.spec, roles, taken: Vec::new() }
 }
 
 impl Stage {
@@ -170,7 +170,8 @@ impl Stage {
     /// Plans and accepts.
     pub fn apply(&mut self) {
         let plan = plan(&self.world, &demo()).unwrap();
-        self.command(Command::Accept { deployment: demo(), plan: plan.id, grants: plan.destructive }).unwrap();
+        let (grants, allowed) = (plan.destructive, plan.protected);
+        self.command(Command::Accept { deployment: demo(), plan: plan.id, grants, allowed }).unwrap();
     }
 
     /// The attempts under way, by local address.

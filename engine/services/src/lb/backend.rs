@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     check::check,
-    health::{Health, Pace, Status},
+    health::{Health, Status},
 };
+use crate::checks::Pace;
 
 /// One backend.
 pub(crate) struct Backend {

@@ -1,6 +1,6 @@
 //! Carrying out one health check: a TCP connection, or a plain HTTP request on top. What follows from the result is in `health.rs`.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use rebar_model::HealthCheck;
 use tokio::{
@@ -8,6 +8,8 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
+
+use crate::checks::plain;
 
 /// The longest status line that is read, in bytes.
 const MAX_STATUS_LINE: u64 = 1_024;
@@ -37,16 +39,5 @@ async fn get(mut stream: TcpStream, backend: SocketAddr, path: &str) -> Result<(
         Some(200..=399) => Ok(()),
         Some(status) => Err(format!("GET {path} answers with status {status}")),
         None => Err(format!("GET {path} is not answered in HTTP")),
-    }
-}
-
-/// An error of the network in the words of the operating system, without its number.
-pub(crate) fn plain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
-        io::ErrorKind::HostUnreachable => "host unreachable".to_owned(),
-        io::ErrorKind::NetworkUnreachable => "network unreachable".to_owned(),
-        _ => error.to_string(),
     }
 }

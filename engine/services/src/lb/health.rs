@@ -4,25 +4,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::checks::Pace;
+
 /// How many successes in a row bring a backend back that was down.
 pub(crate) const RISE: u32 = 2;
 /// How many failures in a row take a backend down.
 pub(crate) const FALL: u32 = 3;
 
 /// How often and how patiently backends are checked.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    /// From the end of a check to the next.
-    pub(crate) interval: Duration,
-    /// How long one check may take.
-    pub(crate) timeout: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { interval: Duration::from_secs(1), timeout: Duration::from_secs(1) }
-    }
-}
+pub(crate) const PACE: Pace = Pace { interval: Duration::from_secs(1), timeout: Duration::from_secs(1) };
 
 /// Whether a backend gets connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

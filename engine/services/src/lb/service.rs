@@ -22,12 +22,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     address,
     backend::Backend,
-    health::Pace,
+    health::PACE,
     listing::{Directory, Entry, LbListing},
     vip::{Traffic, Vip, bind},
     wishes::{BackendWish, Wishes},
 };
-use crate::outputs::outputs;
+use crate::{checks::Pace, outputs::outputs};
 
 /// What the load balancer is told at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl LoadBalancer {
     /// Starts without any VIP.
     #[expect(clippy::unused_async, reason = "the same shape as the other services")]
     pub async fn start(config: LbConfig) -> Result<Self, ServiceError> {
-        Self::with_pace(config, Pace::default())
+        Self::with_pace(config, PACE)
     }
 
     /// Starts with another pace of checks.

@@ -19,8 +19,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{LbConfig, LbListing, LoadBalancer, health::Pace};
-use crate::testing::{id, output, resource};
+use super::{LbConfig, LbListing, LoadBalancer};
+use crate::{
+    checks::Pace,
+    testing::{id, output, resource},
+};
 
 /// Longer than anything here takes; reaching it is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -20,7 +20,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{address, backend::Backend, check::plain, pool::Pool};
+use super::{address, backend::Backend, pool::Pool};
+use crate::checks::plain;
 
 /// How many backends are tried for one connection.
 const MAX_TRIES: usize = 3;

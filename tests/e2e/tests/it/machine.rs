@@ -1,5 +1,6 @@
-//! An existing machine joins with one command, its agent runs under systemd, and a role reboots it in the middle of its work. The
-//! machine is a container with systemd that this test made; the engine knows nothing of Docker here.
+//! An existing machine joins with one command, its agent runs under systemd, a role reboots it in the middle of its work, and
+//! another is nothing but a reboot. Files of templates are there, and gone at the end. The machine is a container with systemd
+//! that this test made; the engine knows nothing of Docker here.
 
 use std::{fs, net::Ipv4Addr, process::Command};
 
@@ -90,7 +91,7 @@ spec:
   groups:
     all:
       summary: All nodes
-      roles: [reboot, after]
+      roles: [reboot, after, again]
 ";
 
 const REBOOT: &str = "\
@@ -103,6 +104,7 @@ spec:
   scope: node
   runner:
     type: script
+  reboot: allowed
   outputs:
     boots:
       schema: {type: string, pattern: '^[0-9]+$'}
@@ -128,6 +130,8 @@ spec:
   scope: node
   runner:
     type: script
+    templates:
+      after.conf.tera: /etc/rebar-e2e/after.conf
   inputs:
     boots:
       schema: {type: string}
@@ -141,26 +145,48 @@ spec:
       timeout: 30s
 ";
 
+const AGAIN: &str = "\
+apiVersion: rebar.dev/v1
+kind: Role
+metadata:
+  name: again
+  summary: Reboots the machine once more
+spec:
+  scope: node
+  requires:
+    - role: after
+  runner:
+    type: builtin
+    action: node.reboot
+";
+
+/// Tells one boot from the next: when process 1 started.
+const BOOT: &str = "cut -d' ' -f22 /proc/1/stat";
+
 fn write_workload(house: &House) -> String {
     let dir = house.path("reboot");
     put(&dir, "workload.yaml", WORKLOAD);
     put(&dir, "roles/reboot/role.yaml", REBOOT);
-    // The start time of process 1 tells one boot from the next.
-    let boot = "cut -d' ' -f22 /proc/1/stat";
     put(
         &dir,
         "roles/reboot/apply.sh",
-        &format!("#!/bin/sh\nset -eu\n{boot} > /var/lib/before\nrebar-control reboot\n"),
+        &format!("#!/bin/sh\nset -eu\n{BOOT} > /var/lib/before\nrebar-control reboot\n"),
     );
     let verify = format!(
-        "#!/bin/sh\nset -eu\nif [ \"$({boot})\" = \"$(cat /var/lib/before)\" ]; then echo 'this is the same boot'; exit 1; fi\n\
+        "#!/bin/sh\nset -eu\nif [ \"$({BOOT})\" = \"$(cat /var/lib/before)\" ]; then echo 'this is the same boot'; exit 1; fi\n\
          rebar-output boots 2\n"
     );
     put(&dir, "roles/reboot/verify.sh", &verify);
     put(&dir, "roles/reboot/undo.sh", "#!/bin/sh\nrm -f /var/lib/before\n");
     put(&dir, "roles/after/role.yaml", AFTER);
-    put(&dir, "roles/after/apply.sh", "#!/bin/sh\nrebar-input boots > /var/lib/after\n");
+    put(&dir, "roles/after/after.conf.tera", "boots = {{ boots }}\n");
+    let apply = format!(
+        "#!/bin/sh\nset -eu\ngrep -qx 'boots = 2' /etc/rebar-e2e/after.conf\n{BOOT} > /var/lib/second\n\
+         rebar-input boots > /var/lib/after\n"
+    );
+    put(&dir, "roles/after/apply.sh", &apply);
     put(&dir, "roles/after/undo.sh", "#!/bin/sh\nrm -f /var/lib/after\n");
+    put(&dir, "roles/again/role.yaml", AGAIN);
     dir.to_str().unwrap().to_owned()
 }
 
@@ -182,6 +208,12 @@ fn a_machine_joins_with_one_command_and_is_rebooted_in_the_middle_of_a_role() {
     assert!(attempts.out.contains("active"), "{}", attempts.out);
     let status = house.rebar(&["deployment", "status", "demo", "-o", "json"]).json();
     let tries: Vec<_> = status["node_roles"].as_array().unwrap().iter().map(|it| it["attempts"].as_u64()).collect();
-    assert_eq!(tries, [Some(1), Some(1)], "one attempt went through the reboot");
+    assert_eq!(tries, [Some(1), Some(1), Some(1)], "one attempt went through each reboot");
+    let second = machine.shell("cat /var/lib/second").ok().out;
+    assert_ne!(machine.shell(BOOT).ok().out.trim(), second.trim(), "the machine was rebooted once more");
+
+    assert_eq!(machine.shell("stat -c '%a %U' /etc/rebar-e2e/after.conf").ok().out.trim(), "644 root");
+    house.rebar(&["deployment", "destroy", "demo", "--yes=demo", "--timeout", "60s"]).ok();
+    assert_ne!(machine.shell("test -e /etc/rebar-e2e/after.conf").code, 0, "its file went with the role");
     assert!(!fs::read_to_string(house.path("engine.log")).unwrap_or_default().contains("panicked"));
 }

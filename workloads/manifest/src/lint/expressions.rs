@@ -7,20 +7,13 @@ use cel::{
     IdedExpr, Program,
     common::ast::{EntryExpr, Expr, LiteralValue, operators},
 };
-use rebar_model::Source;
+use rebar_model::{ParameterSpec, Source};
 
 use super::{Context, references, uses::Use};
 use crate::{
     Code, Diagnostic, Place,
     diagnostic::{closest, known},
 };
-
-/// The longest expression, in bytes; a longer one belongs into a script.
-const MAX_EXPRESSION_BYTES: usize = 2_000;
-/// The most dots and operators, wherever they stand.
-const MAX_SIGNS: usize = 80;
-/// The deepest nesting of brackets: twelve overflow the two MiB of a thread's stack in a debug build.
-const MAX_DEPTH: usize = 6;
 
 /// What an expression reads.
 #[derive(Debug, Default)]
@@ -31,6 +24,21 @@ pub(super) struct Reads {
     pub parameters: BTreeSet<String>,
     /// The fields of the deployment, as `deployment.NAME`.
     deployment: BTreeSet<String>,
+    /// The groups, as `group.NAME`.
+    pub groups: BTreeSet<String>,
+}
+
+impl Reads {
+    /// A field of a variable is read.
+    fn field(&mut self, variable: &str, field: &str) {
+        let fields = match variable {
+            "params" => &mut self.parameters,
+            "deployment" => &mut self.deployment,
+            "group" => &mut self.groups,
+            _ => return,
+        };
+        fields.insert(field.to_owned());
+    }
 }
 
 pub(super) fn check(context: &mut Context<'_>) {
@@ -53,9 +61,7 @@ pub(super) fn check(context: &mut Context<'_>) {
         if !each.has_node() && reads.variables.contains("node") {
             without_node(context, place.clone(), &each.subject());
         }
-        let Some((_, workload)) = context.workload() else { continue };
-        let secret =
-            |name: &&String| workload.spec.inputs.iter().any(|(it, spec)| it.as_str() == name.as_str() && spec.secret);
+        let secret = |name: &&String| context.parameter(name).is_some_and(ParameterSpec::is_secret);
         if let Some(name) = reads.parameters.iter().find(secret).filter(|_| !each.secret) {
             let message =
                 format!("{} is not secret, its expression reads the secret parameter `{name}`", each.subject());
@@ -79,7 +85,7 @@ pub(super) fn without_node(context: &mut Context<'_>, place: Place, subject: &st
 }
 
 /// Compiles an expression; says what is wrong with it.
-fn compile(context: &mut Context<'_>, place: &Place, text: &str, variables: &[&str]) -> Option<Reads> {
+pub(super) fn compile(context: &mut Context<'_>, place: &Place, text: &str, variables: &[&str]) -> Option<Reads> {
     let reads = match parse(text) {
         Ok(reads) => reads,
         Err(why) => {
@@ -103,22 +109,15 @@ fn compile(context: &mut Context<'_>, place: &Place, text: &str, variables: &[&s
     for name in &reads.parameters {
         references::parameter(context, place.clone(), name);
     }
+    for name in reads.groups.iter().filter(|_| variables.contains(&"group")) {
+        references::group(context, place.clone(), name);
+    }
     Some(reads)
 }
 
 /// What an expression reads, or why it is none.
 pub(super) fn parse(text: &str) -> Result<Reads, String> {
-    if text.len() > MAX_EXPRESSION_BYTES {
-        return Err(format!("longer than {MAX_EXPRESSION_BYTES} bytes"));
-    }
-    // The parser is recursive and takes a lot of stack: what it is given is bounded before it sees it.
-    let signs = text.bytes().filter(|it| b"!-+*/%<>=&|?:.".contains(it)).count() + text.matches("in").count();
-    if signs > MAX_SIGNS {
-        return Err(format!("more than {MAX_SIGNS} dots and operators"));
-    }
-    if depth(text) > MAX_DEPTH {
-        return Err(format!("brackets more than {MAX_DEPTH} deep"));
-    }
+    rebar_model::bound_expression(text).map_err(|error| error.to_string())?;
     let program = Program::compile(text).map_err(|errors| {
         let first = errors.errors.first();
         first.map_or_else(|| "cannot be parsed".to_owned(), |it| it.msg.lines().next().unwrap_or_default().to_owned())
@@ -128,29 +127,6 @@ pub(super) fn parse(text: &str) -> Result<Reads, String> {
     Ok(reads)
 }
 
-/// How deep brackets nest, or more: where texts are written in a way that needs all of CEL's grammar (escapes, prefixes, three
-/// quotes, comments), every bracket counts as opened and never closed.
-fn depth(text: &str) -> usize {
-    let opened = text.bytes().filter(|it| matches!(it, b'(' | b'[' | b'{')).count();
-    if ["\\", "//", "\"\"\"", "'''"].iter().any(|it| text.contains(it)) {
-        return opened;
-    }
-    let (mut depth, mut deepest, mut within, mut before) = (0_usize, 0_usize, None, b' ');
-    for byte in text.bytes() {
-        match (within, byte) {
-            (Some(quote), it) if quote == it => within = None,
-            (None, b'\'' | b'"') if before.is_ascii_alphanumeric() => return opened,
-            (None, b'\'' | b'"') => within = Some(byte),
-            (None, b'(' | b'[' | b'{') => depth += 1,
-            (None, b')' | b']' | b'}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-        before = byte;
-    }
-    deepest
-}
-
 /// Collects what is read; names that a macro binds are not variables.
 fn walk<'a>(node: &'a IdedExpr, bound: &mut Vec<&'a str>, reads: &mut Reads) {
     match &node.expr {
@@ -158,19 +134,17 @@ fn walk<'a>(node: &'a IdedExpr, bound: &mut Vec<&'a str>, reads: &mut Reads) {
             reads.variables.insert(name.clone());
         }
         Expr::Select(select) => {
-            if is_variable(&select.operand, "params", bound) {
-                reads.parameters.insert(select.field.clone());
-            } else if is_variable(&select.operand, "deployment", bound) {
-                reads.deployment.insert(select.field.clone());
+            if let Some(variable) = variable(&select.operand, bound) {
+                reads.field(variable, &select.field);
             }
             walk(&select.operand, bound, reads);
         }
         Expr::Call(call) => {
             if let (operators::INDEX, [operand, index]) = (call.func_name.as_str(), call.args.as_slice())
-                && let (true, Expr::Literal(LiteralValue::String(name))) =
-                    (is_variable(operand, "params", bound), &index.expr)
+                && let (Some(variable), Expr::Literal(LiteralValue::String(name))) =
+                    (variable(operand, bound), &index.expr)
             {
-                reads.parameters.insert(name.inner().to_owned());
+                reads.field(variable, name.inner());
             }
             call.target.iter().for_each(|it| walk(it, bound, reads));
             call.args.iter().for_each(|it| walk(it, bound, reads));
@@ -202,30 +176,17 @@ fn entry<'a>(entry: &'a EntryExpr, bound: &mut Vec<&'a str>, reads: &mut Reads) 
     }
 }
 
-fn is_variable(node: &IdedExpr, variable: &str, bound: &[&str]) -> bool {
-    matches!(&node.expr, Expr::Ident(name) if name == variable && !bound.contains(&variable))
+/// The name of a variable, if a node is one that no macro binds.
+fn variable<'a>(node: &'a IdedExpr, bound: &[&str]) -> Option<&'a str> {
+    match &node.expr {
+        Expr::Ident(name) if !bound.contains(&name.as_str()) => Some(name),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn brackets_are_counted_as_deep_as_they_may_be() {
-        for (text, expected) in [
-            ("a", 0),
-            ("f(a)[0] + (b)", 1),
-            ("has(a.b) && '((' != '' && g(h(1))", 2),
-            ("(')' + (')' + (1)))", 3),
-            // Whoever writes these has fewer brackets.
-            ("r'(' + (1) + (2)", 3),
-            (r"'\'' + (1) + (2)", 2),
-            ("(1) // (2)", 2),
-            ("(1)) + (1)", 1),
-        ] {
-            assert_eq!(depth(text), expected, "{text}");
-        }
-    }
 
     #[test]
     fn what_an_expression_reads() {

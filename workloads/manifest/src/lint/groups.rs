@@ -1,16 +1,21 @@
-//! Groups can have nodes, topologies keep their limits, and parameters are there for somebody.
+//! Groups can have nodes, and topologies keep their limits.
 
-use std::collections::BTreeSet;
+use rebar_model::GroupSpec;
 
-use rebar_model::{GroupSpec, Source};
-
-use super::{Context, expressions, uses::Use};
+use super::Context;
 use crate::{Code, Diagnostic, document::Document};
 
 pub(super) fn check(context: &mut Context<'_>) {
     let Some((document, workload)) = context.workload() else { return };
     for (name, group) in &workload.spec.groups {
         limits(context, document, name.as_str(), group);
+        if group.spread.is_some() {
+            let place = document.place(&["spec", "groups", name.as_str(), "spread"]);
+            let message =
+                format!("`spread` of the group {name} is read, and whoever binds its nodes has to look after it");
+            let help = "this version of Rebar does not choose nodes, so that it spreads none";
+            context.push(Diagnostic::warning(Code::NoEffect, place, message).help(help));
+        }
     }
     for (topology, it) in &workload.spec.topologies {
         for (name, group) in &workload.spec.groups {
@@ -32,7 +37,6 @@ pub(super) fn check(context: &mut Context<'_>) {
             }
         }
     }
-    unused_parameters(context);
 }
 
 /// A group whose limits no number keeps.
@@ -61,37 +65,5 @@ fn breaks(group: &GroupSpec, count: u32) -> Option<String> {
         Some("needs an odd number".to_owned())
     } else {
         None
-    }
-}
-
-/// A parameter that people set for nothing.
-fn unused_parameters(context: &mut Context<'_>) {
-    let Some((document, workload)) = context.workload() else { return };
-    // Somebody may use it in a part that could not be read, or under a wrong name.
-    let unknown = context.found.iter().any(|it| matches!(it.code, Code::UnknownParameter | Code::BadExpression));
-    if !context.draft.is_complete() || unknown {
-        return;
-    }
-    let mut used: BTreeSet<String> = BTreeSet::new();
-    let mut texts: Vec<&str> = Vec::new();
-    for each in Use::all(context) {
-        match each.source {
-            Source::Deployment(name) => drop(used.insert(name.as_str().to_owned())),
-            Source::Expr(text) => texts.push(text),
-            _ => {}
-        }
-    }
-    texts.extend(context.draft.typed().filter_map(|(_, _, it)| it.spec.when.as_deref()));
-    for text in texts {
-        match expressions::parse(text) {
-            Ok(reads) => used.extend(reads.parameters),
-            Err(_) => return,
-        }
-    }
-    for name in workload.spec.inputs.keys().filter(|it| !used.contains(it.as_str())) {
-        let place = document.key_place(&["spec", "inputs", name.as_str()]);
-        let message = format!("nothing uses the parameter `{name}`");
-        let help = format!("take it away, or give it to a role with `from: {{deployment: {name}}}`");
-        context.push(Diagnostic::warning(Code::UnusedParameter, place, message).help(help));
     }
 }

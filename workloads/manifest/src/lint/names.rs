@@ -5,6 +5,9 @@ use rebar_model::WorkloadName;
 use super::Context;
 use crate::{Code, Diagnostic, yaml::Content};
 
+/// The version of Rebar that the linter belongs to.
+const REBAR: &str = env!("CARGO_PKG_VERSION");
+
 pub(super) fn check(context: &mut Context<'_>) {
     directories(context);
     versions(context);
@@ -26,11 +29,19 @@ fn directories(context: &mut Context<'_>) {
 /// The version is a semantic version; `engine` is a requirement on one.
 fn versions(context: &mut Context<'_>) {
     let Some(document) = context.draft.workload.as_ref().map(|it| &it.document) else { return };
-    if let Some(Content::Scalar { text, .. }) = document.node(&["spec", "engine"]).map(|it| &it.content)
-        && let Err(error) = semver::VersionReq::parse(text)
-    {
-        let place = document.place(&["spec", "engine"]);
-        let message = format!("`{text}` is not a requirement on versions: {error}");
-        context.push(Diagnostic::error(Code::NotAVersion, place, message).help("write something like `>=0.3, <2`"));
+    let place = document.place(&["spec", "engine"]);
+    let Some(Content::Scalar { text, .. }) = document.node(&["spec", "engine"]).map(|it| &it.content) else { return };
+    match semver::VersionReq::parse(text) {
+        Err(error) => {
+            let message = format!("`{text}` is not a requirement on versions: {error}");
+            context.push(Diagnostic::error(Code::NotAVersion, place, message).help("write something like `>=0.3, <2`"));
+        }
+        Ok(requirement) if !semver::Version::parse(REBAR).is_ok_and(|it| requirement.matches(&it)) => {
+            let message = format!("the workload is made for versions `{text}` of Rebar, and this is {REBAR}");
+            let help =
+                "see that it works all the same, and widen the requirement; or take another version of one of them";
+            context.push(Diagnostic::warning(Code::OtherEngine, place, message).help(help));
+        }
+        Ok(_) => {}
     }
 }

@@ -6,7 +6,7 @@ use petgraph::{algo::tarjan_scc, graph::DiGraph, visit::EdgeRef};
 use rebar_model::Source;
 
 use super::Context;
-use crate::{Code, Diagnostic, Place};
+use crate::{Code, Diagnostic, Place, draft::Member};
 
 /// Why one role waits for another.
 #[derive(Debug, Clone)]
@@ -28,45 +28,48 @@ pub(super) fn check(context: &mut Context<'_>) {
     }
 }
 
-/// Every edge: data, `requires`, `before`, `after`; from the role that waits to the one that it waits for.
+/// Every edge: data, `requires`, `before`, `after`; from the role that waits to the one that it waits for. Roles that are taken over
+/// are in it: together with the package's own they may make a circle that none of them has alone.
 fn graph<'a>(context: &Context<'a>) -> Graph<'a> {
     let mut graph = Graph::new();
-    let nodes: BTreeMap<&str, _> = context.draft.typed().map(|(name, ..)| (name, graph.add_node(name))).collect();
+    let members: Vec<Member<'a>> = context.draft.members().collect();
+    let nodes: BTreeMap<&str, _> = members.iter().map(|it| (it.name, graph.add_node(it.name))).collect();
     let mut edge = |from: &str, to: &str, place: Place, why: String| {
         if let (Some(from), Some(to)) = (nodes.get(from), nodes.get(to)) {
             graph.add_edge(*from, *to, Wait { place, why });
         }
     };
-    for (name, document, manifest) in context.draft.typed() {
-        for (port, input) in &manifest.spec.inputs {
+    for member in &members {
+        let (name, title, spec) = (member.name, member.title(), &member.manifest.spec);
+        let place = |path: &[&str]| member.place(context.draft, path);
+        for (port, input) in &spec.inputs {
             if let Some(Source::Role { role, output, .. }) = &input.from {
-                let place = document.place(&["spec", "inputs", port.as_str(), "from", "role"]);
-                edge(name, role.as_str(), place, format!("{name} takes `{output}` of {role}"));
+                let place = place(&["spec", "inputs", port.as_str(), "from", "role"]);
+                edge(name, role.as_str(), place, format!("{title} takes `{output}` of {role}"));
             }
         }
-        for (at, require) in manifest.spec.requires.iter().enumerate() {
+        for (at, require) in spec.requires.iter().enumerate() {
             let at = at.to_string();
             if let Some(role) = &require.role {
-                let place = document.place(&["spec", "requires", &at, "role"]);
-                edge(name, role.as_str(), place, format!("{name} requires {role}"));
+                let place = place(&["spec", "requires", &at, "role"]);
+                edge(name, role.as_str(), place, format!("{title} requires {role}"));
             }
             if let Some(capability) = &require.capability {
-                let place = document.place(&["spec", "requires", &at, "capability"]);
-                for (provider, _, it) in context.draft.typed() {
-                    if provider != name && it.spec.provides.contains(capability) {
-                        let why = format!("{name} requires `{capability}`, which {provider} provides");
-                        edge(name, provider, place.clone(), why);
-                    }
+                let place = place(&["spec", "requires", &at, "capability"]);
+                let providers = members.iter().filter(|it| it.manifest.spec.provides.contains(capability));
+                for provider in providers.map(|it| it.name).filter(|it| *it != name) {
+                    let why = format!("{title} requires `{capability}`, which {provider} provides");
+                    edge(name, provider, place.clone(), why);
                 }
             }
         }
-        for (at, role) in manifest.spec.before.iter().enumerate() {
-            let place = document.place(&["spec", "before", &at.to_string()]);
-            edge(role.as_str(), name, place, format!("{role} waits, as {name} runs before it"));
+        for (at, role) in spec.before.iter().enumerate() {
+            let place = place(&["spec", "before", &at.to_string()]);
+            edge(role.as_str(), name, place, format!("{role} waits, as {title} runs before it"));
         }
-        for (at, role) in manifest.spec.after.iter().enumerate() {
-            let place = document.place(&["spec", "after", &at.to_string()]);
-            edge(name, role.as_str(), place, format!("{name} runs after {role}"));
+        for (at, role) in spec.after.iter().enumerate() {
+            let place = place(&["spec", "after", &at.to_string()]);
+            edge(name, role.as_str(), place, format!("{title} runs after {role}"));
         }
     }
     graph

@@ -18,7 +18,13 @@ pub(super) fn check(context: &mut Context<'_>) {
     for (name, document, manifest) in context.draft.typed() {
         match &manifest.spec.runner {
             Runner::Script { shell, .. } => script(context, name, document, manifest, shell.is_some()),
-            _ => {
+            // What their phases run may be an entry point that no file has the name of.
+            Runner::Ansible { .. }
+            | Runner::Chef { .. }
+            | Runner::Puppet { .. }
+            | Runner::Salt { .. }
+            | Runner::Wasm { .. } => phases(context, document, manifest),
+            Runner::Builtin { .. } | Runner::Noop {} => {
                 if !document.keys(&["spec", "phases"]).is_empty() {
                     let place = document.key_place(&["spec", "phases"]);
                     let message = format!("role {name} has phases, and its runner does not run them");
@@ -30,13 +36,11 @@ pub(super) fn check(context: &mut Context<'_>) {
     }
 }
 
-/// The phases of a script role.
-fn script(context: &mut Context<'_>, role: &str, document: &Document, manifest: &RoleManifest, has_shell: bool) {
-    let spec = &manifest.spec;
+/// What holds for the phases of every tool.
+fn phases(context: &mut Context<'_>, document: &Document, manifest: &RoleManifest) {
     for (name, phase) in PHASES {
-        let Some(it) = spec.phases.get(phase) else { continue };
+        let Some(it) = manifest.spec.phases.get(phase) else { continue };
         limits(context, document, name, it);
-        file(context, role, document, name, it, has_shell);
         environment(context, document, name, it);
     }
     let written = document.keys(&["spec", "phases"]);
@@ -47,6 +51,18 @@ fn script(context: &mut Context<'_>, role: &str, document: &Document, manifest: 
         let help = "write phases in the order in which they run: check, drain, apply, verify, undo";
         context.push(Diagnostic::warning(Code::PhaseOrder, place, message).help(help));
     }
+}
+
+/// The phases of a script role.
+fn script(context: &mut Context<'_>, role: &str, document: &Document, manifest: &RoleManifest, has_shell: bool) {
+    let spec = &manifest.spec;
+    phases(context, document, manifest);
+    for (name, phase) in PHASES {
+        if let Some(it) = spec.phases.get(phase) {
+            file(context, role, document, name, it, has_shell);
+        }
+    }
+    let written = document.keys(&["spec", "phases"]);
     let has = |name: &str| written.contains(&name);
     if !has("apply") && !has("verify") {
         let place = document.key_place(&["spec", "phases"]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rebar_model::{Require, Source};
+use rebar_model::{Ident, Require, Source};
 
 use super::{Context, uses::Use};
 use crate::{
@@ -52,7 +52,9 @@ pub(super) fn check(context: &mut Context<'_>) {
                     let help =
                         "soft order with a role that is not there does nothing; take it away unless it is meant so";
                     let near = closest(role.as_str(), context.draft.role_names());
-                    context.push(Diagnostic::warning(Code::SoftOrderUnknown, place, message).help(help).suggest(near));
+                    context.push_missing(
+                        Diagnostic::warning(Code::SoftOrderUnknown, place, message).help(help).suggest(near),
+                    );
                 }
             }
         }
@@ -80,36 +82,56 @@ fn source(context: &mut Context<'_>, each: &Use<'_>) {
                 self::output(context, each.place("output"), name.as_str(), output.as_str());
             }
         }
+        Source::Site(path) => site(context, each.place("site"), path),
         // What a site has is known where it is deployed.
-        Source::Node(_) | Source::Expr(_) | Source::Site(_) | Source::Secret(_) => {}
+        Source::Node(_) | Source::Expr(_) | Source::Secret(_) => {}
+    }
+}
+
+/// Whether a path into the site can lead anywhere: the name of a parameter, and the keys inside of its value.
+pub(super) fn site(context: &mut Context<'_>, place: Place, path: &str) {
+    let mut parts = path.split('.');
+    let name = parts.next().is_some_and(|it| Ident::new(it).is_ok());
+    if !name || parts.any(str::is_empty) {
+        let message = format!("`{path}` is not a path into the site");
+        let help = "write the name of a parameter of the site, and keys inside of its value after dots: `dns.domain`";
+        context.push(Diagnostic::error(Code::Malformed, place, message).help(help));
     }
 }
 
 /// Whether a role exists; says so if not.
-fn role(context: &mut Context<'_>, place: Place, name: &str) -> bool {
+pub(super) fn role(context: &mut Context<'_>, place: Place, name: &str) -> bool {
     if context.draft.knows_role(name) {
         return true;
     }
     let near = closest(name, context.draft.role_names());
     let help = known("roles", context.draft.role_names());
-    context.push(
-        Diagnostic::error(Code::UnknownRole, place, format!("there is no role `{name}`")).suggest(near).help(help),
-    );
+    let message = format!("there is no role `{name}`");
+    context.push_missing(Diagnostic::error(Code::UnknownRole, place, message).help(help).suggest(near));
     false
 }
 
 /// Whether a role has an output.
 fn output(context: &mut Context<'_>, place: Place, role: &str, name: &str) {
-    let Some(loaded) = context.draft.role(role) else { return };
-    let outputs = loaded.document.keys(&["spec", "outputs"]);
-    if !outputs.contains(&name) {
-        let near = closest(name, outputs.iter().copied());
-        let message = format!("the role {role} has no output `{name}`");
-        let help = known(&format!("outputs of {role}"), outputs);
-        let note = loaded.document.key_place(&["spec", "outputs"]);
-        let diagnostic = Diagnostic::error(Code::UnknownOutput, place, message).suggest(near).help(help);
-        context.push(diagnostic.note(note, format!("{role} declares its outputs here")));
+    let written = context.draft.role(role).map(|it| &it.document);
+    let outputs: Vec<&str> = match (written, context.manifest(role)) {
+        (Some(document), _) => document.keys(&["spec", "outputs"]),
+        (None, Some(manifest)) => manifest.spec.outputs.keys().map(Ident::as_str).collect(),
+        (None, None) => return,
+    };
+    if outputs.contains(&name) {
+        return;
     }
+    let near = closest(name, outputs.iter().copied());
+    let message = format!("the role {role} has no output `{name}`");
+    let help = known(&format!("outputs of {role}"), outputs);
+    let diagnostic = Diagnostic::error(Code::UnknownOutput, place, message).suggest(near).help(help);
+    context.push(match written {
+        Some(document) => {
+            diagnostic.note(document.key_place(&["spec", "outputs"]), format!("{role} declares its outputs here"))
+        }
+        None => diagnostic,
+    });
 }
 
 /// Whether a parameter exists.
@@ -119,7 +141,7 @@ pub(super) fn parameter(context: &mut Context<'_>, place: Place, name: &str) {
         let near = closest(name, parameters.iter().copied());
         let message = format!("the workload has no parameter `{name}`");
         let help = known("parameters", parameters);
-        context.push(Diagnostic::error(Code::UnknownParameter, place, message).suggest(near).help(help));
+        context.push_missing(Diagnostic::error(Code::UnknownParameter, place, message).suggest(near).help(help));
     }
 }
 
@@ -157,20 +179,14 @@ fn requirement(context: &mut Context<'_>, reader: &str, document: &Document, at:
                 format!("the role {reader} requires `{name}` if it is there, and this package does not have it");
             let near = closest(name.as_str(), context.draft.role_names());
             let help = "take the entry away, or correct the name";
-            context.push(Diagnostic::warning(Code::UnknownRole, place, message).suggest(near).help(help));
+            context.push_missing(Diagnostic::warning(Code::UnknownRole, place, message).suggest(near).help(help));
         } else {
             role(context, place, name.as_str());
         }
     }
     if let Some(capability) = &require.capability {
-        let provided: BTreeSet<&str> = context
-            .draft
-            .roles
-            .values()
-            .filter_map(|it| it.manifest.as_ref())
-            .flat_map(|it| &it.spec.provides)
-            .map(rebar_model::Name::as_str)
-            .collect();
+        let provided: BTreeSet<&str> =
+            context.draft.members().flat_map(|it| &it.manifest.spec.provides).map(rebar_model::Name::as_str).collect();
         // A role that could not be read may be the one that provides it.
         let all_read = context.draft.roles.values().all(|it| it.complete) && context.draft.unreadable.is_empty();
         if !require.optional && all_read && !provided.contains(capability.as_str()) {
@@ -178,7 +194,8 @@ fn requirement(context: &mut Context<'_>, reader: &str, document: &Document, at:
             let near = closest(capability.as_str(), provided.iter().copied());
             let message = format!("no role provides the capability `{capability}`");
             let help = format!("{}; add it to the `provides` of a role", known("capabilities", provided));
-            context.push(Diagnostic::error(Code::UnprovidedCapability, place, message).suggest(near).help(help));
+            context
+                .push_missing(Diagnostic::error(Code::UnprovidedCapability, place, message).suggest(near).help(help));
         }
     }
 }

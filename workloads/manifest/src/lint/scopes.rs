@@ -1,8 +1,8 @@
-//! Where roles run: whether the instance that a role reads can be the one it names, and whether its runner works there.
+//! Where roles run: whether the instance that a role reads can be the one it names. Whether its runner works there is `runners.rs`.
 
 use std::collections::BTreeMap;
 
-use rebar_model::{RoleManifest, Runner, RunsOn, Scope, Source, Take};
+use rebar_model::{RoleManifest, Scope, Source, Take};
 
 use super::{Context, expressions::without_node, types::word, uses::Use};
 use crate::{Code, Diagnostic, Place, document::Document, draft::WORKLOAD};
@@ -37,7 +37,6 @@ pub(super) fn check(context: &mut Context<'_>) {
                 edge.capability(context, capability.as_str());
             }
         }
-        runner(context, name, document, manifest);
         never_bound(context, name, document, manifest, &bindings);
     }
 }
@@ -71,8 +70,8 @@ impl<'a> Edge<'a> {
     fn capability(&self, context: &mut Context<'a>, capability: &str) {
         let providers: Vec<&RoleManifest> = context
             .draft
-            .typed()
-            .map(|(_, _, manifest)| manifest)
+            .members()
+            .map(|it| it.manifest)
             .filter(|it| it.spec.provides.iter().any(|it| it.as_str() == capability))
             .collect();
         if self.take != Take::Same || providers.is_empty() {
@@ -148,33 +147,6 @@ impl<'a> Edge<'a> {
             context.push(Diagnostic::warning(Code::TakeOneOfMany, self.place.clone(), message).help(help));
         }
     }
-}
-
-/// The runner works where the role runs.
-fn runner(context: &mut Context<'_>, name: &str, document: &Document, manifest: &RoleManifest) {
-    let spec = &manifest.spec;
-    let place = document.place(&["spec", "runner", "type"]);
-    let runs_on = document.place(&["spec", "runsOn"]);
-    let (place, message, help) = match (&spec.runner, spec.scope, spec.runs_on) {
-        (Runner::Script { .. }, Scope::Deployment, _) => (
-            place,
-            format!("role {name} runs a script and has no node to run it on"),
-            "give it the scope `leader`, or take the runner `builtin` or `noop`",
-        ),
-        (Runner::Script { .. }, _, Some(RunsOn::Engine)) => {
-            (runs_on, format!("role {name} runs a script, and the engine runs none"), "take `runsOn: engine` away")
-        }
-        (Runner::Builtin { .. }, _, Some(RunsOn::Agent)) => (
-            runs_on,
-            format!("role {name} runs a builtin action, which agents do not have"),
-            "take `runsOn: agent` away",
-        ),
-        (_, Scope::Deployment, Some(RunsOn::Agent)) => {
-            (runs_on, format!("role {name} has no node, and so no agent"), "take `runsOn: agent` away")
-        }
-        _ => return,
-    };
-    context.push(Diagnostic::error(Code::RunnerPlace, place, message).help(help));
 }
 
 /// A role that no plan will ever hold.

@@ -1,7 +1,7 @@
 //! What flows fits: the schema of a source against the schema of the input, and secrets only into secrets. Says something
 //! only where a value of the source can certainly break the input.
 
-use rebar_model::{GroupField, Source, Take};
+use rebar_model::{GroupField, ParameterSpec, Source, Take};
 use serde_json::{Value, json};
 
 use super::{Context, references::fact_type, uses::Use, values::TYPES};
@@ -40,7 +40,7 @@ pub(super) fn check(context: &mut Context<'_>) {
 /// The schema of what a source gives, where it is known.
 fn source_schema(context: &Context<'_>, source: &Source) -> Option<Value> {
     match source {
-        Source::Deployment(name) => Some(context.workload()?.1.spec.inputs.get(name)?.schema.clone()),
+        Source::Deployment(name) => Some(context.parameter(name.as_str())?.schema.clone()),
         Source::Node(path) => match fact_type(path)? {
             "array" => Some(json!({"type": "array", "items": {"type": "string"}})),
             simple => Some(json!({"type": simple})),
@@ -62,9 +62,7 @@ fn source_schema(context: &Context<'_>, source: &Source) -> Option<Value> {
 /// Whether what a source gives is a secret. Expressions are looked into by `expressions.rs`.
 fn is_secret(context: &Context<'_>, source: &Source) -> bool {
     match source {
-        Source::Deployment(name) => {
-            context.workload().and_then(|(_, it)| it.spec.inputs.get(name)).is_some_and(|it| it.secret)
-        }
+        Source::Deployment(name) => context.parameter(name.as_str()).is_some_and(ParameterSpec::is_secret),
         Source::Role { role, output, .. } => {
             context.manifest(role.as_str()).and_then(|it| it.spec.outputs.get(output)).is_some_and(|it| it.secret)
         }
@@ -77,8 +75,9 @@ fn is_secret(context: &Context<'_>, source: &Source) -> bool {
 fn origin(context: &Context<'_>, source: &Source) -> Option<(Place, String)> {
     match source {
         Source::Deployment(name) => {
-            let place = context.workload()?.0.key_place(&["spec", "inputs", name.as_str()]);
-            Some((place, format!("the parameter `{name}` is declared here")))
+            let path = ["spec", "inputs", name.as_str()];
+            let document = context.workload().map(|it| it.0).filter(|it| it.has(&path))?;
+            Some((document.key_place(&path), format!("the parameter `{name}` is declared here")))
         }
         Source::Role { role, output, .. } => {
             let document = &context.draft.role(role.as_str())?.document;

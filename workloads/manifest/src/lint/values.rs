@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use jsonschema::Validator;
+use rebar_model::ParameterSpec;
 use serde_json::{Map, Value};
 
 use super::Context;
@@ -68,7 +69,7 @@ pub(super) fn check(context: &mut Context<'_>) {
             let port = Port { document, path: &path, subject: &subject };
             let validator = port.validator(context, &input.schema);
             port.values(context, validator.as_ref(), input.default.as_ref(), &input.examples);
-            if input.secret && input.default.is_some() {
+            if input.is_secret() && input.default.is_some() {
                 port.secret_default(context);
             }
         }
@@ -91,10 +92,14 @@ fn parameters(context: &mut Context<'_>) {
         let port = Port { document, path: &path, subject: &subject };
         let validator = port.validator(context, &parameter.schema);
         port.values(context, validator.as_ref(), parameter.default.as_ref(), &parameter.examples);
-        if parameter.secret && parameter.default.is_some() {
+        if parameter.is_secret() && parameter.default.is_some() {
             port.secret_default(context);
         }
         validators.insert(name, validator);
+    }
+    // What is taken over has been looked at in its own package.
+    for (name, parameter) in context.draft.taken().flat_map(|(_, it)| &it.spec.inputs) {
+        validators.entry(name).or_insert_with(|| build(&parameter.schema).ok());
     }
     for (name, topology) in &workload.spec.topologies {
         for (parameter, value) in &topology.inputs {
@@ -103,13 +108,18 @@ fn parameters(context: &mut Context<'_>) {
                 let subject = format!("the value of `{parameter}` in the topology {name}");
                 fits(context, document, &path, validator, value, &subject);
             }
-            if workload.spec.inputs.get(parameter).is_some_and(|it| it.secret) {
+            if context.parameter(parameter.as_str()).is_some_and(ParameterSpec::is_secret) {
                 let message = format!("the topology {name} holds a value of the secret parameter `{parameter}`");
                 let help = "take it away; secrets are set on a deployment";
                 context.push(Diagnostic::error(Code::SecretDefault, document.place(&path), message).help(help));
             }
         }
     }
+}
+
+/// A schema ready for use.
+fn build(schema: &Value) -> Result<Validator, jsonschema::ValidationError<'static>> {
+    jsonschema::options().with_draft(jsonschema::Draft::Draft202012).should_validate_formats(true).build(schema)
 }
 
 /// A port or parameter with a schema of its own.
@@ -132,11 +142,7 @@ impl Port<'_> {
         if let Value::Object(map) = schema {
             self.misspelt(context, map, &mut path);
         }
-        let built = jsonschema::options()
-            .with_draft(jsonschema::Draft::Draft202012)
-            .should_validate_formats(true)
-            .build(schema);
-        match built {
+        match build(schema) {
             Ok(validator) => Some(validator),
             Err(error) => {
                 if context.found.len() == before {

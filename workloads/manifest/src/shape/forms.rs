@@ -1,7 +1,7 @@
 //! Places where a document takes one of several forms (`oneOf`): `from`, `requires`, the runners, plain choices. Speaks about
 //! the form that the author seems to mean, not about all that it is not.
 
-use jsonschema::ValidationError;
+use jsonschema::{ValidationError, error::ValidationErrorKind};
 use serde_json::Value;
 
 use super::Check;
@@ -27,6 +27,9 @@ impl Check<'_> {
         let Some(map) = instance.and_then(Value::as_object) else {
             // Plain enums with documented values arrive here as `oneOf` of constants.
             let allowed: Vec<&str> = branches.iter().flat_map(constants).collect();
+            if allowed.is_empty() {
+                return self.plain(path, context, branches);
+            }
             return self.not_allowed(path.to_vec(), &allowed);
         };
         let required: Vec<Vec<&str>> = branches.iter().map(required_keys).collect();
@@ -40,6 +43,24 @@ impl Check<'_> {
             }
             [] => self.no_form(path, map, &required, branches),
             _ => self.not_one(path, error),
+        }
+    }
+
+    /// Plain values of several types, such as a number or a share: speak about the one whose type the value has.
+    fn plain(&mut self, path: &[String], context: &[Vec<ValidationError<'static>>], branches: &[Value]) {
+        let of_type = |errors: &&Vec<ValidationError<'static>>| {
+            !errors.iter().any(|it| matches!(it.kind(), ValidationErrorKind::Type { .. }))
+        };
+        if let Some(errors) = context.iter().find(of_type) {
+            for error in errors {
+                self.error(error);
+            }
+            return;
+        }
+        let types = branches.iter().filter_map(|it| it["type"].as_str());
+        let wanted: Vec<String> = types.map(str::to_owned).collect();
+        if let Some(value) = self.instance(path) {
+            self.other_type(path.to_vec(), value, &wanted);
         }
     }
 

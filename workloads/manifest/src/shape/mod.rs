@@ -185,12 +185,15 @@ impl<'a> Check<'a> {
             TypeKind::Single(it) => vec![it.to_string()],
             TypeKind::Multiple(set) => set.iter().map(|it| it.to_string()).collect(),
         };
+        self.other_type(path, error.instance(), &wanted);
+    }
+
+    fn other_type(&mut self, path: Vec<String>, value: &Value, wanted: &[String]) {
         let words: Vec<&str> = wanted.iter().map(|it| type_word(it)).collect();
-        let value = error.instance();
         let place = self.place(&path);
         let message = format!("{} is {}, it has to be {}", subject(&path), value_word(value), words.join(" or "));
         let mut diagnostic = Diagnostic::error(Code::WrongType, place, message);
-        if let Some(help) = type_help(value, &wanted) {
+        if let Some(help) = type_help(value, wanted) {
             diagnostic = diagnostic.help(help);
         }
         self.push(path, diagnostic);
@@ -222,6 +225,9 @@ impl<'a> Check<'a> {
             }
             ValidationErrorKind::MaxLength { limit } => {
                 out(format!("{subject} is longer than {limit} characters")).help("shorten it")
+            }
+            ValidationErrorKind::MinItems { .. } | ValidationErrorKind::MinProperties { .. } => {
+                out(format!("{subject} is empty")).help("put something into it, or take it away")
             }
             ValidationErrorKind::Minimum { limit } => out(format!("{subject} is {value}, the least is {limit}")),
             ValidationErrorKind::Maximum { limit } => out(format!("{subject} is {value}, the most is {limit}")),

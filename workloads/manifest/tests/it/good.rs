@@ -1,7 +1,7 @@
 //! A package without mistakes that uses most of the format: groups, a leader, a role without a node, builtin actions, secrets,
 //! capabilities, soft order, expressions. The mutations break it in one place each.
 
-use rebar_manifest::{File, Package, lint, read};
+use rebar_manifest::{File, Package, Shelf, lint, read};
 
 /// Its files.
 pub const FILES: &[(&str, &str)] = &[
@@ -199,14 +199,15 @@ pub fn mutated(path: &str, from: &str, to: &str) -> Package {
 #[test]
 fn it_has_no_mistakes() {
     let package = package();
-    let found: Vec<String> = lint(&package).iter().map(|it| rebar_manifest::render(it, &package)).collect();
+    let found: Vec<String> =
+        lint(&package, Shelf::EMPTY).iter().map(|it| rebar_manifest::render(it, &package)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
 fn it_is_imported() {
     let package = package();
-    let import = read(&package).unwrap();
+    let import = read(&package, &[]).unwrap();
     assert_eq!(import.workload.reference(), "store@1.2.0");
     assert_eq!(import.workload.roles.len(), 7);
     assert_eq!(import.workload.digest, package.digest());

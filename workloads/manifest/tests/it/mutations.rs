@@ -1,6 +1,6 @@
 //! One mistake at a time in a good package: each is found with its code, at its place, with the right advice.
 
-use rebar_manifest::{Diagnostic, File, Package, lint, render};
+use rebar_manifest::{Diagnostic, File, Package, Shelf, lint, render};
 
 use crate::good;
 
@@ -10,7 +10,7 @@ fn check(path: &str, from: &str, to: &str, expected: &[(&str, usize, &str)]) {
 }
 
 fn check_package(package: &Package, path: &str, expected: &[(&str, usize, &str)]) {
-    let found = lint(package);
+    let found = lint(package, Shelf::EMPTY);
     let all: Vec<String> = found.iter().map(|it| render(it, package)).collect();
     let all = all.join("\n");
     // Line 0 stands for a consequence in another file.
@@ -65,7 +65,7 @@ fn documents() {
     let mut package = good::package();
     package.insert(USER, File::text("a".repeat(2 << 20))).unwrap();
     check_package(&package, USER, &[("RB1009", 1, "larger")]);
-    let found = lint(&Package::default());
+    let found = lint(&Package::default(), Shelf::EMPTY);
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].code.to_string(), "RB1001");
     check(USER, "kind: Role", "kind: role", &[("RB1008", 2, "kind: Role")]);
@@ -286,8 +286,10 @@ fn all_mistakes_at_once() {
         let text = String::from_utf8(package.get(path).unwrap().bytes.clone()).unwrap();
         package.insert(path, File::text(text.replacen(from, to, 1))).unwrap();
     }
-    let mut found: Vec<String> =
-        lint(&package).iter().map(|it| format!("{} {}:{}", it.code, it.place.file, it.place.line)).collect();
+    let mut found: Vec<String> = lint(&package, Shelf::EMPTY)
+        .iter()
+        .map(|it| format!("{} {}:{}", it.code, it.place.file, it.place.line))
+        .collect();
     found.sort();
     assert_eq!(
         found,

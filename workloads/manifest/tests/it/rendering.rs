@@ -1,11 +1,11 @@
 //! How diagnostics look, and what `-o json` gives.
 
-use rebar_manifest::{Package, lint, render};
+use rebar_manifest::{Package, Shelf, lint, render};
 
 use crate::good;
 
 fn all(package: &Package) -> String {
-    lint(package).iter().map(|it| render(it, package)).collect::<Vec<_>>().join("\n")
+    lint(package, Shelf::EMPTY).iter().map(|it| render(it, package)).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -52,5 +52,5 @@ fn a_long_line_is_cut() {
 #[test]
 fn json_has_the_same() {
     let package = good::mutated("roles/user/role.yaml", "run: use.sh", "run: uses.sh");
-    insta::assert_snapshot!(serde_json::to_string_pretty(&lint(&package)).unwrap());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&lint(&package, Shelf::EMPTY)).unwrap());
 }

@@ -1,18 +1,49 @@
 //! Whatever the bytes are: the linter answers, with places inside of the files, and reading agrees with it.
 
-use proptest::prelude::*;
-use rebar_manifest::{Diagnostic, File, Package, lint, read, render};
+use std::sync::{Arc, LazyLock};
 
-use crate::good;
+use proptest::prelude::*;
+use rebar_manifest::{Diagnostic, File, Package, Shelf, lint, read, render};
+use rebar_model::Workload;
+
+use crate::{every_key, good};
+
+/// The workload that a package may use, and the documents of one that does.
+static THERE: LazyLock<Vec<Arc<Workload>>> = LazyLock::new(every_key::imported);
+static FULL: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let package = every_key::full();
+    let documents = package.files().filter(|(path, _)| path.rsplit('.').next() == Some("yaml"));
+    documents.map(|(path, file)| (path.to_owned(), String::from_utf8(file.bytes.clone()).unwrap())).collect()
+});
 
 /// Lints, renders and reads; checks what has to hold for every package.
 fn survives(package: &Package) {
-    let found = lint(package);
+    for it in &lint(package, Shelf::EMPTY) {
+        let _ = render(it, package);
+    }
+    let found = lint(package, Shelf::Whole(&THERE));
     for it in &found {
         assert!(it.place.line >= 1 && it.place.column >= 1 && it.place.length >= 1, "{it:?}");
         let _ = render(it, package);
     }
-    assert_eq!(read(package).is_err(), found.iter().any(Diagnostic::is_error));
+    assert_eq!(read(package, &THERE).is_err(), found.iter().any(Diagnostic::is_error));
+}
+
+/// A text with characters taken out, put in and replaced.
+fn edited(text: &str, edits: &[(prop::sample::Index, u8, String)]) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    for (at, kind, with) in edits {
+        if chars.is_empty() {
+            break;
+        }
+        let at = at.index(chars.len());
+        match kind {
+            0 => drop(chars.remove(at)),
+            1 => drop(chars.splice(at..at, with.chars())),
+            _ => drop(chars.splice(at..=at, with.chars())),
+        }
+    }
+    chars.into_iter().collect()
 }
 
 proptest! {
@@ -25,20 +56,20 @@ proptest! {
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, "[ \t\n:{}\\[\\]&*!|>'\"#,<-]|\\PC"), 1..8),
     ) {
         let (path, text) = good::FILES[which];
-        let mut chars: Vec<char> = text.chars().collect();
-        for (at, kind, with) in edits {
-            if chars.is_empty() {
-                break;
-            }
-            let at = at.index(chars.len());
-            match kind {
-                0 => { chars.remove(at); }
-                1 => { chars.splice(at..at, with.chars()); }
-                _ => { chars.splice(at..=at, with.chars()); }
-            }
-        }
         let mut package = good::package();
-        package.insert(path, File::text(chars.into_iter().collect::<String>())).unwrap();
+        package.insert(path, File::text(edited(text, &edits))).unwrap();
+        survives(&package);
+    }
+
+    /// The same with the package that uses every key.
+    #[test]
+    fn mutated_keys(
+        which in any::<prop::sample::Index>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, "[ \t\n:{}\\[\\],.%-]|[a-z]"), 1..5),
+    ) {
+        let (path, text) = which.get(&FULL);
+        let mut package = every_key::full();
+        package.insert(path, File::text(edited(text, &edits))).unwrap();
         survives(&package);
     }
 

@@ -1,6 +1,6 @@
 //! What `rebar workload init` makes is a package without mistakes, under every name.
 
-use rebar_manifest::{Package, lint, read, render, scaffold};
+use rebar_manifest::{Package, Shelf, lint, read, render, scaffold};
 use rebar_model::WorkloadName;
 
 #[test]
@@ -11,9 +11,9 @@ fn a_new_workload_is_clean() {
             assert!(files.contains_key(path), "{path}");
         }
         let package = Package::from_files(files).unwrap();
-        let found: Vec<String> = lint(&package).iter().map(|it| render(it, &package)).collect();
+        let found: Vec<String> = lint(&package, Shelf::EMPTY).iter().map(|it| render(it, &package)).collect();
         assert!(found.is_empty(), "{}", found.join("\n"));
-        let import = read(&package).unwrap();
+        let import = read(&package, &[]).unwrap();
         assert_eq!(import.workload.metadata.name.as_str(), name);
         assert_eq!(import.workload.roles.len(), 2);
     }

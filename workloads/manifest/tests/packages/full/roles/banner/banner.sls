@@ -1,0 +1,2 @@
+banner:
+  file.managed: []
