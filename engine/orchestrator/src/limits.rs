@@ -4,8 +4,10 @@ use rebar_model::Span;
 
 /// How many inputs may wait for the owner; senders wait beyond that.
 pub const MAX_INBOX: usize = 4_096;
-/// How many inputs one commit takes at most.
+/// How many inputs are taken from the inbox at a time.
 pub const MAX_BATCH: usize = 512;
+/// How many changes may be decided while a commit is on its way; they are the next commit. Inputs wait beyond that.
+pub const MAX_AHEAD: usize = 16_384;
 /// How long an engine leads without renewing its lease.
 pub const LEASE_TTL: Span = Span::from_secs(10);
 /// How long an enrolment token is worth something.
