@@ -43,17 +43,7 @@ impl Agents {
     pub async fn connect(handle: &Handle, nodes: &[NodeName]) -> Result<Self> {
         let (orders, mut received) = mpsc::unbounded_channel::<Order>();
         let (done, latencies) = mpsc::unbounded_channel();
-        for node in nodes {
-            let hello = AgentHello {
-                agent_version: "bench".to_owned(),
-                boot_id: "bench".to_owned(),
-                epoch: Epoch(0),
-                held: Vec::new(),
-            };
-            let session = Arc::new(Session { node: node.clone(), orders: orders.clone() });
-            handle.connected(node, hello, session).await?;
-            handle.facts(node, facts(node)).await?;
-        }
+        open(handle, nodes, &orders).await?;
         let handle = handle.clone();
         tokio::spawn(async move {
             while let Some((node, work, since)) = received.recv().await {
@@ -80,6 +70,40 @@ impl Agents {
         }
         seen
     }
+}
+
+/// Connects agents that take what they are sent and never say a word about it: what was dispatched to whom.
+pub async fn silent(
+    handle: &Handle,
+    nodes: &[NodeName],
+) -> Result<mpsc::UnboundedReceiver<(NodeName, rebar_model::AttemptId)>> {
+    let (orders, mut received) = mpsc::unbounded_channel::<Order>();
+    open(handle, nodes, &orders).await?;
+    let (dispatched, seen) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        // Whoever sends orders lives as long as the sessions.
+        while let Some((node, work, _)) = received.recv().await {
+            if dispatched.send((node, work.attempt)).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(seen)
+}
+
+async fn open(handle: &Handle, nodes: &[NodeName], orders: &mpsc::UnboundedSender<Order>) -> Result<()> {
+    for node in nodes {
+        let hello = AgentHello {
+            agent_version: "bench".to_owned(),
+            boot_id: "bench".to_owned(),
+            epoch: Epoch(0),
+            held: Vec::new(),
+        };
+        let session = Arc::new(Session { node: node.clone(), orders: orders.clone() });
+        handle.connected(node, hello, session).await?;
+        handle.facts(node, facts(node)).await?;
+    }
+    Ok(())
 }
 
 fn facts(node: &NodeName) -> Facts {

@@ -5,9 +5,11 @@
 mod agents;
 mod cases;
 mod figure;
+mod host;
 mod shape;
 mod stage;
 mod system;
+mod wire;
 
 use anyhow::Result;
 use clap::Parser;

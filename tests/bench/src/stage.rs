@@ -33,6 +33,7 @@ pub enum Database {
 /// A running engine with a database of its own; both are gone when it is dropped.
 pub struct Stage {
     pub handle: Handle,
+    pub vault: Arc<SqlStore>,
     engine: Engine,
     stop: CancellationToken,
     _server: Option<Server>,
@@ -56,7 +57,7 @@ impl Stage {
             store: store.clone(),
             logs: store.clone(),
             blobs: store.clone(),
-            vault: store,
+            vault: store.clone(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             services: Vec::new(),
@@ -68,7 +69,7 @@ impl Stage {
         };
         let stop = CancellationToken::new();
         let engine = Engine::start(ports, stop.clone()).await?;
-        Ok(Self { handle: engine.handle(), engine, stop, _server: server, _directory: directory })
+        Ok(Self { handle: engine.handle(), vault: store, engine, stop, _server: server, _directory: directory })
     }
 
     /// Adds nodes, with the names `n0000` and so on.

@@ -64,10 +64,19 @@ fn cpu_seconds() -> Result<f64> {
     Ok((user + system) / TICKS)
 }
 
+/// The memory of this process now, in MiB.
+pub fn memory_mb() -> Result<f64> {
+    status_mb("VmRSS:")
+}
+
 /// The most memory that this process had so far, in MiB.
 pub fn peak_memory_mb() -> Result<f64> {
+    status_mb("VmHWM:")
+}
+
+fn status_mb(key: &str) -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).context("/proc/self/status has no VmHWM")?;
+    let line = status.lines().find_map(|it| it.strip_prefix(key)).context("/proc/self/status lacks a line")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib / 1024.0)
 }
