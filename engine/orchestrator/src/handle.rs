@@ -79,7 +79,7 @@ impl Handle {
     pub(crate) async fn input(&self, input: Input, by: Actor) -> Result<(), EngineError> {
         let (reply, answer) = oneshot::channel();
         let message = Message::Input { input, by, reply: Some(reply) };
-        self.shared.inbox.send(message).await.map_err(|_| EngineError::Stopped)?;
+        self.shared.intake()?.inbox.send(message).await.map_err(|_| EngineError::Stopped)?;
         answer.await.map_err(|_| EngineError::Stopped)?
     }
 
@@ -105,6 +105,7 @@ impl Handle {
 
     /// Imports a workload package: lints it, keeps the content of its roles, and makes it known.
     pub async fn import(&self, by: Actor, package: Package) -> Result<Arc<Workload>, ImportError> {
+        self.shared.intake()?;
         let import = rebar_manifest::read(&package).map_err(ImportError::Lint)?;
         for (digest, archive) in &import.archives {
             self.shared.ports.blobs.put(*digest, archive).await.map_err(EngineError::Store)?;
@@ -116,6 +117,7 @@ impl Handle {
 
     /// Seals a secret: the reference that stands in its place.
     pub async fn seal(&self, value: &Value) -> Result<Value, EngineError> {
+        self.shared.intake()?;
         let reference = self.shared.ports.vault.seal(value.to_string().as_bytes()).await?;
         Ok(reference.to_value())
     }

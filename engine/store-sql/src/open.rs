@@ -29,6 +29,10 @@ const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL.
 const POSTGRES_CONNECTIONS: u32 = 8;
 
+/// A transaction of an engine that says nothing for so many milliseconds is ended by the server: an engine that is frozen in the
+/// middle of one must not keep another from taking the lease.
+const FROZEN_AFTER: &str = "2000";
+
 /// How long a writer waits for another process on the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -62,6 +66,29 @@ enum Address {
     Server,
 }
 
+/// The version of the tables: that of the last migration.
+pub(crate) fn schema() -> i64 {
+    SQLITE.iter().map(|it| it.version).max().unwrap_or_default()
+}
+
+/// Opens the database of an address to read it, as it is: nothing is made or changed, whoever else uses it. None if there is no
+/// such file.
+pub(crate) async fn open_to_read(address: &str) -> Result<Option<Database>, StoreError> {
+    Ok(match parse(address).map_err(unavailable)? {
+        Address::File(path) if !path.exists() => None,
+        Address::File(path) => {
+            let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+            let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+            let reader = pool.connect_with(options).await.map_err(unavailable)?;
+            Some(Database::Sqlite { writer: reader.clone(), reader })
+        }
+        Address::Server => {
+            let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+            Some(Database::Postgres(pool.connect_with(server_options(address)?).await.map_err(unavailable)?))
+        }
+    })
+}
+
 /// Opens the database of an address and brings its tables up to date.
 pub(crate) async fn open(address: &str) -> Result<Database, StoreError> {
     match parse(address).map_err(unavailable)? {
@@ -88,7 +115,7 @@ fn parse(address: &str) -> Result<Address, InvalidAddress> {
 }
 
 /// The address as it may be printed.
-fn without_password(address: &str) -> String {
+pub(crate) fn without_password(address: &str) -> String {
     match (address.split_once("://"), address.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
         _ => address.to_owned(),
@@ -143,7 +170,7 @@ async fn postgres(address: &str) -> Result<Database, StoreError> {
         .map_err(unavailable)?
         .application_name("rebar")
         // A server may be set up to answer before a commit is on disk.
-        .options([("synchronous_commit", "on")])
+        .options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", FROZEN_AFTER)])
         .statement_cache_capacity(PREPARED_STATEMENTS);
     let pool: PgPool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)

@@ -14,7 +14,7 @@ const GET: &str = "SELECT bytes FROM sealed WHERE name = $1";
 const REMOVE: &str = "DELETE FROM sealed WHERE name = $1";
 
 /// Sealed when a database is first opened, and opened ever after: a wrong key is noticed at once.
-const PROBE: &str = "probe";
+pub(crate) const PROBE: &str = "probe";
 
 #[async_trait]
 impl Vault for SqlStore {
