@@ -148,6 +148,8 @@ impl ApiError {
 fn engine(error: &EngineError) -> Kind {
     match error {
         EngineError::Refused(refusal) => refused(refusal),
+        EngineError::StandsBy => kind(StatusCode::SERVICE_UNAVAILABLE, "RB4030", "this engine stands by")
+            .hint("ask the engine that leads; this one answers questions, and leads when that one is gone"),
         EngineError::Stopped => kind(StatusCode::SERVICE_UNAVAILABLE, "RB4012", "engine not available")
             .hint("ask again in a moment; nothing that was answered with success is lost"),
         EngineError::Store(_) => kind(StatusCode::INTERNAL_SERVER_ERROR, "RB4013", "database failed"),

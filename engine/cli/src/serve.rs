@@ -1,33 +1,19 @@
-//! `rebar serve`: the engine. The only place that names adapters: it opens the database, starts the services, the engine, the
-//! agents' door and the operators' door, and ends them together.
+//! `rebar serve`: the engine. How it is set up and ended is here; how it is put together is `serve/house.rs`, the only place that
+//! names adapters with `serve/services.rs`.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-};
+mod house;
+mod services;
 
-use anyhow::{Context, Result};
-use async_trait::async_trait;
-use ipnet::{IpNet, Ipv4Net};
-use rebar_gateway::{Gateway, GatewayConfig};
-use rebar_model::{Actor, ApiToken, ProviderKind, TokenHash};
-use rebar_orchestrator::{Engine, Handle, Listing, Ports, ServiceKind};
-use rebar_ports::{Authority, Clock, Provider, Service, Store};
-use rebar_providers::{DockerConfig, DockerProvider, JoinProvider};
-use rebar_scheduler::Command;
-use rebar_services::{
-    AuthorityConfig, Dns, DnsConfig, EngineAuthority, Ipam, LbConfig, LoadBalancer, Pki, PkiConfig, Waits,
-};
-use rebar_store_sql::{SealKey, SqlStore};
-use tokio::net::TcpListener;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Result;
+use ipnet::Ipv4Net;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    data_dir::DataDir,
-    system::{SystemClock, SystemEntropy},
-};
+use self::house::House;
+
+/// Between two tries to reach a database that was there before.
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the engine is set up.
 #[derive(Debug, clap::Args)]
@@ -102,74 +88,34 @@ pub async fn run(args: Args) -> Result<()> {
     trace(args.log_format);
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signal(stop.clone()));
-    let served = serve(args, stop.clone()).await;
+    let served = serve(args, &stop).await;
     stop.cancel();
     signals.await?;
     served
 }
 
-async fn serve(args: Args, stop: CancellationToken) -> Result<()> {
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let data = DataDir::open(&args.data)?;
-    let key = SealKey::new(data.seal_key(entropy.as_ref())?);
-    let address = args.database.clone().unwrap_or_else(|| data.file("rebar.db").display().to_string());
-    let store = Arc::new(SqlStore::open(&address, key).await.context("the database cannot be opened")?);
-    let authority = Arc::new(EngineAuthority::start(AuthorityConfig::default(), store.as_ref(), clock.now()).await?);
-    let ca = data.write_ca(authority.ca_pem())?;
-    let docker = Arc::new(docker(&args)?);
-    if args.docker_prepare {
-        docker.check().await?;
-        docker.prepare().await?;
+/// Leads or stands by, for as long as nobody asks it to end.
+async fn serve(args: Args, stop: &CancellationToken) -> Result<()> {
+    let house = House::open(args).await?;
+    let mut led = false;
+    while !stop.is_cancelled() {
+        match house.stand_by(stop).await {
+            Ok(true) => house.lead(stop).await?,
+            Ok(false) => break,
+            // An engine that has led outlives its database: agents and operators are told to wait, and nothing is lost.
+            Err(error) if led => {
+                tracing::error!(error = format!("{error:#}"), "the database is gone; trying again");
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(DATABASE_PAUSE) => {}
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        led = true;
     }
-    let services = Services::start(&args, store.clone(), clock.clone()).await?;
-    let api =
-        TcpListener::bind(args.listen_api).await.with_context(|| format!("cannot listen on {}", args.listen_api))?;
-    let agents = TcpListener::bind(args.listen_agents)
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen_agents))?;
-    let providers: BTreeMap<ProviderKind, Arc<dyn Provider>> = BTreeMap::from([
-        (ProviderKind::Docker, docker as Arc<dyn Provider>),
-        (ProviderKind::Join, Arc::new(JoinProvider)),
-    ]);
-    let holder = data.holder(entropy.as_ref())?;
-    // The directory is locked, so an engine that led under this name is dead: its lease need not run out first.
-    store.resign(&holder).await?;
-    let ports = Ports {
-        store: store.clone(),
-        logs: store.clone(),
-        blobs: store.clone(),
-        vault: store.clone(),
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-        services: services.list(),
-        listings: services.listings(),
-        providers,
-        advertise: advertise(&args, agents.local_addr()?),
-        ca_fingerprint: authority.ca_fingerprint().to_owned(),
-        holder,
-    };
-    let engine = Engine::start(ports, stop.clone()).await?;
-    let handle = engine.handle();
-    let token = data.admin_token(entropy.as_ref())?;
-    know_admin(&handle, &token).await?;
-    let bound = api.local_addr()?;
-    greet(bound, &data, &ca);
-    let gateway = Gateway::serve(
-        agents,
-        Arc::new(handle.clone()),
-        authority.clone(),
-        clock.clone(),
-        GatewayConfig { sans: args.sans.clone(), ..GatewayConfig::default() },
-        stop.clone(),
-    );
-    let config = rebar_api::Config { sans: sans(&args, bound.ip()) };
-    let api = rebar_api::serve(api, handle, authority, clock, config, stop.clone());
-    let (gateway, api) = tokio::join!(ending(gateway, &stop), ending(api, &stop));
-    engine.join().await;
-    services.shutdown().await;
-    store.close().await;
-    gateway.context("the agents' door")?;
-    api.context("the operators' door")
+    house.close().await;
+    Ok(())
 }
 
 /// Writes the log to standard error. A subscriber that is there already, as in a test, stays.
@@ -184,69 +130,6 @@ fn trace(format: LogFormat) {
     };
 }
 
-/// One door that closes closes the house.
-async fn ending<E>(door: impl Future<Output = Result<(), E>>, stop: &CancellationToken) -> Result<(), E> {
-    let result = door.await;
-    stop.cancel();
-    result
-}
-
-fn docker(args: &Args) -> Result<DockerProvider> {
-    let agent_binary = match &args.agent_binary {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("rebar-agent"),
-    };
-    let gateway = first_host(args.docker_subnet);
-    let config = DockerConfig {
-        network: args.docker_network.clone(),
-        subnet: args.docker_subnet,
-        ip_range: args.docker_range,
-        gateway,
-        agent_binary,
-        ..DockerConfig::default()
-    };
-    Ok(DockerProvider::new(config)?)
-}
-
-fn first_host(subnet: Ipv4Net) -> std::net::Ipv4Addr {
-    subnet.hosts().next().unwrap_or_else(|| subnet.network())
-}
-
-/// Where agents find the engine.
-fn advertise(args: &Args, bound: SocketAddr) -> String {
-    match &args.advertise {
-        Some(it) => it.clone(),
-        None if bound.ip().is_unspecified() => format!("{}:{}", first_host(args.docker_subnet), bound.port()),
-        None => bound.to_string(),
-    }
-}
-
-fn sans(args: &Args, bound: IpAddr) -> Vec<String> {
-    let mut sans = args.sans.clone();
-    sans.push("localhost".to_owned());
-    sans.push(if bound.is_unspecified() { "127.0.0.1".to_owned() } else { bound.to_string() });
-    sans
-}
-
-/// Makes the first operator's token known, if it is not.
-async fn know_admin(handle: &Handle, token: &str) -> Result<()> {
-    let hash = TokenHash::of(token);
-    if !handle.read(|world| world.api_tokens().contains_key(&hash)) {
-        let token = ApiToken { hash, name: "admin".to_owned(), created_at: handle.now(), expires_at: None };
-        handle.command(Actor::engine(), Command::PutApiToken { token }).await?;
-    }
-    Ok(())
-}
-
-fn greet(api: SocketAddr, data: &DataDir, ca: &std::path::Path) {
-    anstream::eprintln!("rebar {} serves on https://{api}", env!("CARGO_PKG_VERSION"));
-    anstream::eprintln!(
-        "log in with  rebar login https://{api} --token-file {} --ca-file {}",
-        data.file("admin.token").display(),
-        ca.display()
-    );
-}
-
 async fn stop_on_signal(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
@@ -259,82 +142,4 @@ async fn stop_on_signal(stop: CancellationToken) {
         () = stop.cancelled() => {}
     }
     stop.cancel();
-}
-
-/// The embedded services.
-struct Services {
-    dns: Option<Arc<Dns>>,
-    ipam: Arc<Ipam>,
-    lb: Arc<LoadBalancer>,
-    pki: Arc<Pki>,
-    waits: Arc<Waits>,
-}
-
-impl Services {
-    async fn start(args: &Args, store: Arc<SqlStore>, clock: Arc<SystemClock>) -> Result<Self> {
-        let dns = if args.dns_listen.is_empty() {
-            None
-        } else {
-            let nodes = IpNet::V4(args.docker_subnet);
-            let defaults = DnsConfig::default();
-            let config = DnsConfig {
-                listen: args.dns_listen.clone(),
-                zones: args.dns_zones.clone(),
-                upstreams: args.dns_upstreams.clone(),
-                forward_for: defaults.forward_for.into_iter().chain([nodes]).collect(),
-            };
-            Some(Arc::new(Dns::start(config, clock.clone()).await.context("the DNS server")?))
-        };
-        let lb = LbConfig { interface: args.lb_interface.clone(), ..LbConfig::default() };
-        Ok(Self {
-            dns,
-            ipam: Arc::new(Ipam::start(store.clone()).await?),
-            lb: Arc::new(LoadBalancer::start(lb).await?),
-            pki: Arc::new(Pki::start(PkiConfig::default(), store, clock).await?),
-            waits: Arc::new(Waits::start()),
-        })
-    }
-
-    fn list(&self) -> Vec<Arc<dyn Service>> {
-        let mut services: Vec<Arc<dyn Service>> =
-            vec![self.ipam.clone(), self.lb.clone(), self.pki.clone(), self.waits.clone()];
-        if let Some(dns) = &self.dns {
-            services.push(dns.clone());
-        }
-        services
-    }
-
-    fn listings(&self) -> BTreeMap<ServiceKind, Arc<dyn Listing>> {
-        let mut listings: BTreeMap<ServiceKind, Arc<dyn Listing>> = BTreeMap::from([
-            (ServiceKind::Ipam, Arc::new(Shown(self.ipam.clone(), |it: &Ipam| json(it.listing()))) as Arc<dyn Listing>),
-            (ServiceKind::Lb, Arc::new(Shown(self.lb.clone(), |it: &LoadBalancer| json(it.listing())))),
-            (ServiceKind::Pki, Arc::new(Shown(self.pki.clone(), |it: &Pki| json(it.listing())))),
-        ]);
-        if let Some(dns) = &self.dns {
-            listings.insert(ServiceKind::Dns, Arc::new(Shown(dns.clone(), |it: &Dns| json(it.listing()))));
-        }
-        listings
-    }
-
-    async fn shutdown(&self) {
-        if let Some(dns) = &self.dns {
-            dns.shutdown().await;
-        }
-        self.lb.shutdown().await;
-        self.waits.shutdown().await;
-    }
-}
-
-/// A service that is shown through one of its functions.
-struct Shown<T>(Arc<T>, fn(&T) -> serde_json::Value);
-
-#[async_trait]
-impl<T: Send + Sync + 'static> Listing for Shown<T> {
-    async fn list(&self) -> serde_json::Value {
-        (self.1)(&self.0)
-    }
-}
-
-fn json(listing: impl serde::Serialize) -> serde_json::Value {
-    serde_json::to_value(listing).unwrap_or_default()
 }

@@ -1,10 +1,17 @@
 //! Content addresses: BLAKE3-256 of bytes or of canonical JSON. Used for packages, role content, keys of node-roles and
 //! plan ids.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    io::{BufWriter, Write as _},
+    str::FromStr,
+};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// How many bytes the hasher gets at once, where they come in smaller pieces.
+const HASHED_AT_ONCE: usize = 16 * 1024;
 
 /// A BLAKE3-256 hash, written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,8 +31,11 @@ impl Digest {
     /// The digest of a value's JSON. The model keeps maps ordered, so that equal values have equal JSON.
     pub fn of_json<T: Serialize>(value: &T) -> Self {
         let mut hasher = blake3::Hasher::new();
-        // Writing to a hasher cannot fail, and the model's types all have string keys.
-        let _ = serde_json::to_writer(&mut hasher, value);
+        // JSON comes in pieces of a few bytes, and the hasher is made for large ones. Writing to it cannot fail, and the model's
+        // types all have string keys.
+        let mut pieces = BufWriter::with_capacity(HASHED_AT_ONCE, &mut hasher);
+        let _ = serde_json::to_writer(&mut pieces, value).map(|()| pieces.flush());
+        drop(pieces);
         Self(*hasher.finalize().as_bytes())
     }
 

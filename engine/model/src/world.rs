@@ -1,17 +1,18 @@
 //! Everything that the engine knows, in memory. [`World::apply`] is the only mutation; the engine, the stores, the simulation
-//! and the tests share it. Deciding what to change is the work of `rebar-scheduler`.
+//! and the tests share it. What can be found quickly in it is `world/index.rs`; deciding what to change is the work of
+//! `rebar-scheduler`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
+mod index;
+
+use self::index::Index;
 use crate::{
-    ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident, Intent,
-    LockName, Node, NodeName, NodeRole, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Record,
-    Resource, ResourceId, Revision, RoleDefinition, RoleName, Seq, State, Target, TokenHash, Workload,
+    ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident, LockName, Node,
+    NodeName, NodeRole, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Record, Resource,
+    ResourceId, Revision, RoleDefinition, RoleName, Seq, Target, TokenHash, Workload,
 };
 
 /// Everything that the engine knows.
@@ -31,16 +32,6 @@ pub struct World {
     enrol_tokens: BTreeMap<TokenHash, EnrolToken>,
     api_tokens: BTreeMap<TokenHash, ApiToken>,
     index: Index,
-}
-
-/// What can be found quickly; follows from the rest.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Index {
-    dependants: BTreeMap<NodeRoleId, BTreeSet<NodeRoleId>>,
-    queued: BTreeMap<Option<NodeName>, BTreeSet<NodeRoleId>>,
-    timers: BTreeSet<(Timestamp, NodeRoleId)>,
-    running: BTreeMap<Option<NodeName>, BTreeSet<NodeRoleId>>,
-    counts: BTreeMap<DeploymentName, BTreeMap<&'static str, usize>>,
 }
 
 /// A change that speaks of something that is not there.
@@ -154,6 +145,16 @@ impl World {
         self.index.queued.get(&node.cloned()).into_iter().flatten()
     }
 
+    /// The node-roles that a node's agent, or the engine itself, carries out.
+    pub fn carried_out_by(&self, node: Option<&NodeName>) -> impl Iterator<Item = &NodeRoleId> {
+        self.index.carried_out.get(&node.cloned()).into_iter().flatten()
+    }
+
+    /// The node-roles of a deployment that are to be undone.
+    pub fn leaving(&self, deployment: &DeploymentName) -> impl Iterator<Item = &NodeRoleId> {
+        self.index.leaving.get(deployment).into_iter().flatten()
+    }
+
     /// All queued node-roles.
     pub fn queued(&self) -> impl Iterator<Item = &NodeRoleId> {
         self.index.queued.values().flatten()
@@ -258,101 +259,28 @@ impl World {
     fn specify(&mut self, spec: &Arc<NodeRoleSpec>) {
         let status = match self.node_roles.get(&spec.id) {
             Some(known) => {
-                let known = known.clone();
-                self.unwire(&known.spec);
-                self.unlist(&known);
-                known.status
+                self.index.forget(known);
+                known.status.clone()
             }
             None => NodeRoleStatus::new(),
         };
-        for candidate in spec.requires.iter().flat_map(|it| &it.candidates) {
-            self.index.dependants.entry(candidate.clone()).or_default().insert(spec.id.clone());
-        }
         let node_role = NodeRole { spec: spec.clone(), status };
-        self.list(&node_role);
+        self.index.learn(&node_role);
         self.node_roles.insert(spec.id.clone(), node_role);
     }
 
     fn move_to(&mut self, id: &NodeRoleId, status: &NodeRoleStatus) -> Result<(), MissingFromWorld> {
-        let mut node_role = self.node_roles.remove(id).ok_or_else(|| MissingFromWorld(id.clone()))?;
-        self.unlist(&node_role);
+        let node_role = self.node_roles.get_mut(id).ok_or_else(|| MissingFromWorld(id.clone()))?;
+        self.index.unlist(node_role);
         node_role.status = status.clone();
-        self.list(&node_role);
-        self.node_roles.insert(id.clone(), node_role);
+        self.index.list(node_role);
         Ok(())
     }
 
     fn forget(&mut self, id: &NodeRoleId) {
         if let Some(known) = self.node_roles.remove(id) {
-            self.unwire(&known.spec);
-            self.unlist(&known);
+            self.index.forget(&known);
         }
-    }
-
-    fn unwire(&mut self, spec: &NodeRoleSpec) {
-        for candidate in spec.requires.iter().flat_map(|it| &it.candidates) {
-            if let Some(dependants) = self.index.dependants.get_mut(candidate) {
-                dependants.remove(&spec.id);
-                if dependants.is_empty() {
-                    self.index.dependants.remove(candidate);
-                }
-            }
-        }
-    }
-
-    fn list(&mut self, node_role: &NodeRole) {
-        let (id, status) = (&node_role.spec.id, &node_role.status);
-        match status.state {
-            State::Queued { .. } => {
-                self.index.queued.entry(node_role.spec.agent.clone()).or_default().insert(id.clone());
-            }
-            State::Running { .. } | State::Undoing { .. } => {
-                self.index.running.entry(node_role.spec.agent.clone()).or_default().insert(id.clone());
-            }
-            _ => {}
-        }
-        if let Some(at) = timer(status) {
-            self.index.timers.insert((at, id.clone()));
-        }
-        let counts = self.index.counts.entry(id.deployment.clone()).or_default();
-        *counts.entry(status.state.word()).or_default() += 1;
-    }
-
-    fn unlist(&mut self, node_role: &NodeRole) {
-        let (id, status) = (&node_role.spec.id, &node_role.status);
-        for lists in [&mut self.index.queued, &mut self.index.running] {
-            if let Some(list) = lists.get_mut(&node_role.spec.agent) {
-                list.remove(id);
-                if list.is_empty() {
-                    lists.remove(&node_role.spec.agent);
-                }
-            }
-        }
-        if let Some(at) = timer(status) {
-            self.index.timers.remove(&(at, id.clone()));
-        }
-        if let Some(counts) = self.index.counts.get_mut(&id.deployment) {
-            let word = status.state.word();
-            if let Some(count) = counts.get_mut(word) {
-                *count -= 1;
-                if *count == 0 {
-                    counts.remove(word);
-                }
-            }
-            if counts.is_empty() {
-                self.index.counts.remove(&id.deployment);
-            }
-        }
-    }
-}
-
-/// When a node-role has to be looked at although nothing happened to it.
-fn timer(status: &NodeRoleStatus) -> Option<Timestamp> {
-    match status.state {
-        State::Running { deadline, .. } | State::Undoing { deadline, .. } => Some(deadline),
-        State::Queued { .. } => status.not_before,
-        State::Waiting if status.intent == Intent::Absent => status.not_before,
-        _ => None,
     }
 }
 

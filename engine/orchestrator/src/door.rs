@@ -10,7 +10,7 @@ use rebar_scheduler::{Command, Input, Refusal, check_outputs};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::{EngineError, Handle, handle::AttemptProgress, log_writer::LogPiece, owner::Message};
+use crate::{EngineError, Handle, handle::AttemptProgress, log_writer::LogPiece, owner::Message, shared::Intake};
 
 #[async_trait]
 impl AgentDoor for Handle {
@@ -41,13 +41,13 @@ impl AgentDoor for Handle {
         }
         let (reply, answer) = oneshot::channel();
         let message = Message::Connected { node: node.clone(), hello, session, reply };
-        self.shared.inbox.send(message).await.map_err(|_| stopped())?;
+        self.intake()?.inbox.send(message).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?.map_err(|error| refused(node, &error))
     }
 
     async fn disconnected(&self, node: &NodeName, session: SessionId) -> Result<(), DoorError> {
         let message = Message::Disconnected { node: node.clone(), session };
-        self.shared.inbox.send(message).await.map_err(|_| stopped())
+        self.intake()?.inbox.send(message).await.map_err(|_| stopped())
     }
 
     async fn facts(&self, node: &NodeName, facts: Facts) -> Result<(), DoorError> {
@@ -92,7 +92,7 @@ impl AgentDoor for Handle {
             return Ok(end);
         }
         let (reply, answer) = oneshot::channel();
-        self.shared.logs.send(LogPiece { chunk, reply }).await.map_err(|_| stopped())?;
+        self.intake()?.logs.send(LogPiece { chunk, reply }).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?.map_err(|error| store(&error))
     }
 
@@ -102,6 +102,10 @@ impl AgentDoor for Handle {
 }
 
 impl Handle {
+    fn intake(&self) -> Result<&Intake, DoorError> {
+        self.shared.intake().map_err(|error| unavailable(&error))
+    }
+
     fn owns(&self, node: &NodeName, attempt: AttemptId) -> bool {
         self.read(|world| world.attempts().get(&attempt).is_some_and(|it| it.node.as_ref() == Some(node)))
     }

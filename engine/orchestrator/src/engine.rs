@@ -14,7 +14,7 @@ use crate::{
     log_writer, outbox,
     owner::Owner,
     reconciler,
-    shared::{Shared, SharedRef},
+    shared::{Intake, Shared, SharedRef},
 };
 
 /// Everything that the engine meets of the outside.
@@ -64,7 +64,7 @@ impl Engine {
     /// Takes the lease, loads the World and starts. Cancelling `stop` ends it, as does the loss of the lease.
     pub async fn start(ports: Ports, stop: CancellationToken) -> Result<Self, StartError> {
         let now = ports.clock.now();
-        let epoch = ports.store.lead(&ports.holder, now, LEASE_TTL).await?.ok_or(StartError::NotLeading(LEASE_TTL))?;
+        let epoch = ports.store.lead(&ports.holder, now, LEASE_TTL).await?.ok_or(StartError::NotLeading)?;
         let mut world = ports.store.load().await?;
         let began =
             Record { seq: world.applied().next(), at: now, by: Actor::engine(), change: Change::EpochBegan { epoch } };
@@ -75,7 +75,7 @@ impl Engine {
         let (inbox, messages) = mpsc::channel(MAX_INBOX);
         let (logs, pieces) = mpsc::channel(MAX_LOG_QUEUE);
         let (out, effects) = mpsc::channel(MAX_OUTBOX);
-        let shared: SharedRef = Arc::new(Shared::new(ports, world.clone(), inbox, logs));
+        let shared: SharedRef = Arc::new(Shared::new(ports, world.clone(), Some(Intake { inbox, logs })));
         let mut tasks = JoinSet::new();
         for place in 0..shared.ports.services.len() {
             tasks.spawn(reconciler::run(shared.clone(), place, stop.clone()));

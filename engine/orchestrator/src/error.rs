@@ -19,6 +19,9 @@ pub enum EngineError {
     /// The provider is not configured in this engine.
     #[error("this engine has no provider `{0}`")]
     NoProvider(String),
+    /// Another engine leads.
+    #[error("this engine stands by and another one leads; ask that one")]
+    StandsBy,
     /// The engine is stopping, or lost its database a moment ago.
     #[error("the engine could not make this durable; ask again")]
     Stopped,
@@ -42,8 +45,8 @@ pub enum ImportError {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Another engine leads this database.
-    #[error("another engine leads this database; stop it, or wait {0} after it died")]
-    NotLeading(rebar_model::Span),
+    #[error("another engine leads this database")]
+    NotLeading,
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

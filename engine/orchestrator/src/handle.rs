@@ -79,7 +79,7 @@ impl Handle {
     pub(crate) async fn input(&self, input: Input, by: Actor) -> Result<(), EngineError> {
         let (reply, answer) = oneshot::channel();
         let message = Message::Input { input, by, reply: Some(reply) };
-        self.shared.inbox.send(message).await.map_err(|_| EngineError::Stopped)?;
+        self.shared.intake()?.inbox.send(message).await.map_err(|_| EngineError::Stopped)?;
         answer.await.map_err(|_| EngineError::Stopped)?
     }
 
@@ -106,6 +106,7 @@ impl Handle {
     /// Imports a workload package: lints it, takes over what it uses, keeps the content of its roles, and makes it known. What is
     /// known already stays as it is: what a package took from others does not change when those get new versions.
     pub async fn import(&self, by: Actor, package: Package) -> Result<Arc<Workload>, ImportError> {
+        self.shared.intake()?;
         let digest = package.digest();
         let known = || self.read(|world| world.workloads().get(&digest).cloned());
         if let Some(workload) = known() {
@@ -124,6 +125,7 @@ impl Handle {
 
     /// Seals a secret: the reference that stands in its place.
     pub async fn seal(&self, value: &Value) -> Result<Value, EngineError> {
+        self.shared.intake()?;
         let reference = self.shared.ports.vault.seal(value.to_string().as_bytes()).await?;
         Ok(reference.to_value())
     }

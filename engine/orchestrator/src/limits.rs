@@ -4,10 +4,16 @@ use rebar_model::Span;
 
 /// How many inputs may wait for the owner; senders wait beyond that.
 pub const MAX_INBOX: usize = 4_096;
-/// How many inputs one commit takes at most.
+/// How many inputs are taken from the inbox at a time.
 pub const MAX_BATCH: usize = 512;
-/// How long an engine leads without renewing its lease.
-pub const LEASE_TTL: Span = Span::from_secs(10);
+/// How many changes may be decided while a commit is on its way; they are the next commit. Inputs wait beyond that.
+pub const MAX_AHEAD: usize = 16_384;
+/// How long an engine leads without renewing its lease: a standby takes over this long after the leader went silent.
+pub const LEASE_TTL: Span = Span::from_secs(3);
+/// Between two looks of a standby at what the leader committed, and at the lease.
+pub(crate) const FOLLOW_PAUSE: Span = Span::from_millis(250);
+/// How many changes a standby takes over at a time.
+pub(crate) const FOLLOWED_AT_ONCE: u32 = 1_000;
 /// How long an enrolment token is worth something.
 pub const ENROL_TOKEN_TTL: Span = Span::from_secs(3_600);
 /// How many effects may wait for the outbox.

@@ -4,13 +4,20 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rebar_model::{Actor, Epoch, NodeName, Record, Seq, World};
-use rebar_ports::{AgentHello, AgentSession, SessionId};
+use rebar_model::{Actor, AttemptId, Epoch, NodeName, Record, World};
+use rebar_ports::{AgentHello, AgentSession, SessionId, StoreError};
 use rebar_scheduler::{Effect, Input, Refusal, step};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{EngineError, MAX_BATCH, limits::RETRY_PAUSE, shared::SharedRef};
+use crate::{
+    EngineError, MAX_BATCH,
+    limits::{MAX_AHEAD, RETRY_PAUSE},
+    shared::SharedRef,
+};
 
 /// What comes into the inbox.
 pub(crate) enum Message {
@@ -53,7 +60,24 @@ struct Batch {
     answers: Vec<Answer>,
 }
 
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.effects.is_empty() && self.answers.is_empty()
+    }
+}
+
+/// A commit that is on its way to the store.
+struct Commit {
+    records: Arc<Vec<Record>>,
+    effects: Vec<Effect>,
+    answers: Vec<Answer>,
+    task: JoinHandle<Result<(), StoreError>>,
+}
+
 /// The owner of the World.
+///
+/// It steps on while a commit is on its way, so that everything that comes meanwhile is the next commit: nothing waits for a
+/// timer, and the slower the disk the larger the groups. Its own World is ahead of the published one by what is not durable yet.
 pub(crate) struct Owner {
     pub shared: SharedRef,
     pub inbox: mpsc::Receiver<Message>,
@@ -62,37 +86,55 @@ pub(crate) struct Owner {
     pub epoch: Epoch,
 }
 
+/// What the owner does next.
+enum Next {
+    Take(Vec<Message>),
+    Committed(Result<(), StoreError>),
+    Stop,
+}
+
 impl Owner {
     /// Runs until cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut first = vec![Message::Input { input: Input::TookOver, by: Actor::engine(), reply: None }];
+        let mut batch = Batch::default();
+        let mut commit: Option<Commit> = None;
+        let took_over = || vec![Message::Input { input: Input::TookOver, by: Actor::engine(), reply: None }];
+        self.take_all(took_over(), &mut batch);
         loop {
-            let messages = if first.is_empty() {
-                match self.next(&stop).await {
-                    Some(messages) => messages,
-                    None => return,
-                }
-            } else {
-                std::mem::take(&mut first)
-            };
-            let now = self.shared.ports.clock.now();
-            let mut batch = Batch::default();
-            for message in messages {
-                self.take(message, now, &mut batch);
+            if commit.is_none() && !batch.is_empty() {
+                commit = Some(self.start(std::mem::take(&mut batch)));
             }
-            if let Err(error) = self.commit(batch).await {
-                tracing::error!(%error, "commit failed; reading the database again");
-                if !self.reload(&stop).await {
-                    return;
+            let room = batch.records.len() < MAX_AHEAD;
+            match self.next(commit.as_mut(), room, &stop).await {
+                Next::Stop => return,
+                Next::Take(messages) => self.take_all(messages, &mut batch),
+                Next::Committed(Ok(())) => {
+                    if let Some(done) = commit.take()
+                        && !self.finish(done).await
+                    {
+                        return;
+                    }
                 }
-                first = vec![Message::Input { input: Input::TookOver, by: Actor::engine(), reply: None }];
+                Next::Committed(Err(error)) => {
+                    tracing::error!(%error, "commit failed; reading the database again");
+                    let lost = commit.take().into_iter().flat_map(|it| it.answers);
+                    // What was decided on top of it is as little durable as it is.
+                    for answer in lost.chain(std::mem::take(&mut batch).answers) {
+                        answer(Err(EngineError::Stopped));
+                    }
+                    if !self.reload(&stop).await {
+                        return;
+                    }
+                    self.take_all(took_over(), &mut batch);
+                }
             }
         }
     }
 
-    /// Everything that is waiting, or a tick when something is due; none when the engine stops.
-    async fn next(&mut self, stop: &CancellationToken) -> Option<Vec<Message>> {
-        let timer = self.world.next_timer().map(|(at, _)| *at);
+    /// The end of the commit that is on its way, or everything that is waiting, or a tick when something is due. With no room for
+    /// more decisions only the first.
+    async fn next(&mut self, commit: Option<&mut Commit>, room: bool, stop: &CancellationToken) -> Next {
+        let timer = self.world.next_timer().map(|(at, _)| *at).filter(|_| room);
         let clock = self.shared.ports.clock.clone();
         let due = async {
             match timer {
@@ -100,10 +142,22 @@ impl Owner {
                 None => std::future::pending().await,
             }
         };
+        let committed = async {
+            match commit {
+                Some(it) => (&mut it.task).await.unwrap_or_else(|error| {
+                    Err(StoreError::Unavailable(format!("the task of the commit ended: {error}").into()))
+                }),
+                None => std::future::pending().await,
+            }
+        };
         let mut messages = tokio::select! {
             biased;
-            () = stop.cancelled() => return None,
-            message = self.inbox.recv() => vec![message?],
+            () = stop.cancelled() => return Next::Stop,
+            result = committed => return Next::Committed(result),
+            message = self.inbox.recv(), if room => match message {
+                Some(message) => vec![message],
+                None => return Next::Stop,
+            },
             () = due => vec![Message::Input { input: Input::Tick, by: Actor::engine(), reply: None }],
         };
         while messages.len() < MAX_BATCH {
@@ -112,7 +166,15 @@ impl Owner {
                 Err(_) => break,
             }
         }
-        Some(messages)
+        Next::Take(messages)
+    }
+
+    fn take_all(&mut self, messages: Vec<Message>, batch: &mut Batch) {
+        let now = self.shared.ports.clock.now();
+        for message in messages {
+            self.take(message, now, batch);
+        }
+        self.check();
     }
 
     fn take(&mut self, message: Message, now: Timestamp, batch: &mut Batch) {
@@ -167,41 +229,47 @@ impl Owner {
 
     fn step(&mut self, input: Input, by: Actor, now: Timestamp, batch: &mut Batch) -> Result<(), Refusal> {
         let progress = step(&mut self.world, input, now)?;
-        let mut seq = batch.records.last().map_or(self.world.applied(), |it| it.seq);
+        let mut seq = self.world.applied();
         for change in progress.changes {
             seq = seq.next();
             batch.records.push(Record { seq, at: now, by: by.clone(), change });
         }
+        let newest = self.world.next_attempt().0 - 1;
+        self.world.set_applied(seq, AttemptId(newest));
         batch.effects.extend(progress.effects);
         Ok(())
     }
 
-    async fn commit(&mut self, batch: Batch) -> Result<(), rebar_ports::StoreError> {
+    /// Sends a commit on its way.
+    fn start(&self, batch: Batch) -> Commit {
         let Batch { records, effects, answers } = batch;
-        if let Some(last) = records.last().map(|it| it.seq) {
-            if let Err(error) = self.shared.ports.store.commit(self.epoch, &records).await {
-                for answer in answers {
-                    answer(Err(EngineError::Stopped));
-                }
-                return Err(error);
-            }
-            self.publish(&records, last);
-        }
-        for answer in answers {
-            answer(Ok(()));
-        }
-        for effect in effects {
-            // A full outbox makes the owner wait: overload is pushed back, not buffered.
-            if self.outbox.send(effect).await.is_err() {
-                return Ok(());
-            }
-        }
-        Ok(())
+        let records = Arc::new(records);
+        let (store, epoch, given) = (self.shared.ports.store.clone(), self.epoch, records.clone());
+        let task =
+            tokio::spawn(async move { if given.is_empty() { Ok(()) } else { store.commit(epoch, &given).await } });
+        Commit { records, effects, answers, task }
     }
 
-    fn publish(&mut self, records: &[Record], last: Seq) {
-        let newest = self.world.next_attempt().0 - 1;
-        self.world.set_applied(last, rebar_model::AttemptId(newest));
+    /// What follows when changes are durable: they are published, those who wait are told, and the effects get out. False when
+    /// nobody carries effects out any more.
+    async fn finish(&self, commit: Commit) -> bool {
+        self.publish(&commit.records);
+        for answer in commit.answers {
+            answer(Ok(()));
+        }
+        for effect in commit.effects {
+            // A full outbox makes the owner wait: overload is pushed back, not buffered.
+            if self.outbox.send(effect).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn publish(&self, records: &[Record]) {
+        if records.is_empty() {
+            return;
+        }
         self.shared.publish(|world| {
             for record in records {
                 let applied = world.apply_record(record);
@@ -218,10 +286,9 @@ impl Owner {
         if !ended.is_empty() {
             self.shared.progress().retain(|id, _| !ended.contains(id));
         }
-        self.check();
     }
 
-    /// In debug builds, what must hold of every World is looked at after every commit.
+    /// In debug builds, what must hold of every World is looked at after everything that was taken.
     fn check(&self) {
         if cfg!(debug_assertions) && self.world.node_roles().len() < 1_000 {
             let violations = rebar_scheduler::invariants::violations(&self.world);

@@ -81,7 +81,9 @@ async fn report(shared: &SharedRef, waiting: &[Waiting], observed: Observed) {
         if let Some(report) = report {
             let input = Input::AttemptEnded { node: None, attempt: it.attempt, report, phase: None };
             // The owner is gone only when the engine stops.
-            let _ = shared.inbox.send(Message::Input { input, by: Actor::engine(), reply: None }).await;
+            if let Ok(intake) = shared.intake() {
+                let _ = intake.inbox.send(Message::Input { input, by: Actor::engine(), reply: None }).await;
+            }
         }
     }
     let mut pending = shared.pending();

@@ -9,13 +9,13 @@ use std::{
 use rebar_model::{AttemptId, ResourceId, Seq, World};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::{Ports, handle::AttemptProgress, log_writer::LogPiece, owner::Message, sessions::Sessions};
+use crate::{EngineError, Ports, handle::AttemptProgress, log_writer::LogPiece, owner::Message, sessions::Sessions};
 
 /// What the tasks of the engine share.
 pub(crate) struct Shared {
     pub ports: Ports,
-    pub inbox: mpsc::Sender<Message>,
-    pub logs: mpsc::Sender<LogPiece>,
+    /// None while this engine stands by.
+    intake: Option<Intake>,
     pub sessions: Sessions,
     pub published: watch::Sender<Seq>,
     pub log_ticks: watch::Sender<u64>,
@@ -26,14 +26,20 @@ pub(crate) struct Shared {
     pending: Mutex<BTreeMap<ResourceId, String>>,
 }
 
+/// Where an engine that leads takes things in.
+pub(crate) struct Intake {
+    pub inbox: mpsc::Sender<Message>,
+    pub logs: mpsc::Sender<LogPiece>,
+}
+
 impl Shared {
-    pub fn new(ports: Ports, world: World, inbox: mpsc::Sender<Message>, logs: mpsc::Sender<LogPiece>) -> Self {
+    /// What an engine shares; without an intake it only looks.
+    pub fn new(ports: Ports, world: World, intake: Option<Intake>) -> Self {
         let kicks = ports.services.iter().map(|_| Notify::new()).collect();
         let published = watch::Sender::new(world.applied());
         Self {
             ports,
-            inbox,
-            logs,
+            intake,
             sessions: Sessions::default(),
             published,
             log_ticks: watch::Sender::new(0),
@@ -42,6 +48,11 @@ impl Shared {
             progress: Mutex::default(),
             pending: Mutex::default(),
         }
+    }
+
+    /// Where things are taken in; refused while another engine leads.
+    pub fn intake(&self) -> Result<&Intake, EngineError> {
+        self.intake.as_ref().ok_or(EngineError::StandsBy)
     }
 
     /// A short, consistent look at the committed World.

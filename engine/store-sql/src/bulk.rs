@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use rebar_ports::StoreError;
 
-use crate::database::{Transaction, Value};
+use crate::database::{Placeholders, Transaction, Value};
 
 /// The most rows of one statement. With the widest table it stays far below the 32,766 values that SQLite binds.
 const MAX_ROWS: usize = 256;
@@ -32,13 +32,14 @@ impl<const N: usize> Bulk<N> {
             // Powers of two only, so that few texts exist and each stays prepared.
             let size = (1 << left.ilog2()).min(MAX_ROWS);
             let values: Vec<Value> = rows.by_ref().take(size).flatten().collect();
-            touched += transaction.execute_composed(self.text(size), values).await?;
+            let text = self.text(size, transaction.placeholders());
+            touched += transaction.execute_composed(text, values).await?;
             left -= size;
         }
         Ok(touched)
     }
 
-    fn text(&self, rows: usize) -> String {
+    fn text(&self, rows: usize, placeholders: Placeholders) -> String {
         let mut text = String::with_capacity(self.before.len() + self.after.len() + rows * N * 6);
         text.push_str(self.before);
         for row in 0..rows {
@@ -46,7 +47,10 @@ impl<const N: usize> Bulk<N> {
             for column in 0..N {
                 let comma = if column == 0 { "" } else { ", " };
                 // Writing to a text cannot fail.
-                let _ = write!(text, "{comma}${}", row * N + column + 1);
+                let _ = match placeholders {
+                    Placeholders::Nameless => write!(text, "{comma}?"),
+                    Placeholders::Numbered => write!(text, "{comma}${}", row * N + column + 1),
+                };
             }
             text.push(')');
         }
@@ -62,6 +66,9 @@ mod tests {
     #[test]
     fn rows_are_numbered_through() {
         let bulk: Bulk<2> = Bulk { before: "INSERT INTO t (a, b) VALUES", after: " ON CONFLICT DO NOTHING" };
-        assert_eq!(bulk.text(2), "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING");
+        let text = |placeholders| bulk.text(2, placeholders);
+        let numbered = "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING";
+        assert_eq!(text(Placeholders::Numbered), numbered);
+        assert_eq!(text(Placeholders::Nameless), "INSERT INTO t (a, b) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING");
     }
 }

@@ -52,6 +52,15 @@ pub(crate) struct PerDialect {
     pub(crate) postgres: &'static str,
 }
 
+/// How the values of a statement with very many of them are marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placeholders {
+    /// `$1, $2`.
+    Numbered,
+    /// `?, ?`: to SQLite `$1` is a name, and looking thousands of names up, one by one, takes longer than writing the rows.
+    Nameless,
+}
+
 impl Database {
     /// Runs one statement that changes nothing.
     pub(crate) async fn read(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
@@ -119,6 +128,14 @@ impl Database {
 }
 
 impl Transaction {
+    /// How the values of a statement with very many of them are marked.
+    pub(crate) fn placeholders(&self) -> Placeholders {
+        match self {
+            Self::Sqlite(_) => Placeholders::Nameless,
+            Self::Postgres(_) => Placeholders::Numbered,
+        }
+    }
+
     /// Runs a statement and reads its rows.
     pub(crate) async fn fetch(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         let sql = sql.into_sql_str();

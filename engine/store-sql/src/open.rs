@@ -29,6 +29,10 @@ const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL.
 const POSTGRES_CONNECTIONS: u32 = 8;
 
+/// A transaction of an engine that says nothing for so many milliseconds is ended by the server: an engine that is frozen in the
+/// middle of one must not keep another from taking the lease.
+const FROZEN_AFTER: &str = "2000";
+
 /// How long a writer waits for another process on the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -143,7 +147,7 @@ async fn postgres(address: &str) -> Result<Database, StoreError> {
         .map_err(unavailable)?
         .application_name("rebar")
         // A server may be set up to answer before a commit is on disk.
-        .options([("synchronous_commit", "on")])
+        .options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", FROZEN_AFTER)])
         .statement_cache_capacity(PREPARED_STATEMENTS);
     let pool: PgPool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)

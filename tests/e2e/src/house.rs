@@ -5,9 +5,11 @@ use std::{
     net::{Ipv4Addr, SocketAddrV4, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
 };
 
 use rebar_conformance::postgres::Server;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -25,10 +27,12 @@ pub enum Database {
 pub struct House {
     dir: TempDir,
     database: Option<String>,
-    _server: Option<Server>,
+    _server: Option<Arc<Server>>,
     api: u16,
     /// Where agents find the engine.
     door: SocketAddrV4,
+    /// What agents are told of where engines are, if that is not this one alone.
+    advertise: Option<String>,
     engine: Option<Child>,
 }
 
@@ -55,25 +59,46 @@ impl House {
         Self::at(database, Ipv4Addr::LOCALHOST)
     }
 
+    /// Two houses on one PostgreSQL server; the first leads, and agents know both.
+    pub fn pair(server: Server) -> (Self, Self) {
+        let server = Arc::new(server);
+        let mut first = Self::empty(Some(&server), Ipv4Addr::LOCALHOST);
+        let mut second = Self::empty(Some(&server), Ipv4Addr::LOCALHOST);
+        let advertise = format!("{},{}", first.door, second.door);
+        (first.advertise, second.advertise) = (Some(advertise.clone()), Some(advertise));
+        first.start_engine();
+        // Engines on one database seal with one key; and their operators have one token here.
+        fs::create_dir(second.path("data")).unwrap_or_else(|error| panic!("no directory: {error}"));
+        for name in ["seal.key", "admin.token"] {
+            let copied = fs::copy(first.path("data").join(name), second.path("data").join(name));
+            copied.unwrap_or_else(|error| panic!("{name} cannot be copied: {error}"));
+        }
+        second.start_engine();
+        (first, second)
+    }
+
     fn at(database: Database, host: Ipv4Addr) -> Self {
-        let dir = TempDir::with_prefix("rebar-e2e-").unwrap_or_else(|error| panic!("no directory: {error}"));
-        let (database, server) = match database {
-            Database::Sqlite => (None, None),
-            Database::Postgres(server) => {
-                let url = server.database("house").unwrap_or_else(|error| panic!("no database: {error}"));
-                (Some(url), Some(server))
-            }
+        let server = match database {
+            Database::Sqlite => None,
+            Database::Postgres(server) => Some(Arc::new(server)),
         };
-        let mut house = Self {
-            dir,
-            database,
-            _server: server,
-            api: free_port(Ipv4Addr::LOCALHOST),
-            door: SocketAddrV4::new(host, free_port(host)),
-            engine: None,
-        };
+        let mut house = Self::empty(server.as_ref(), host);
         house.start_engine();
         house
+    }
+
+    fn empty(server: Option<&Arc<Server>>, host: Ipv4Addr) -> Self {
+        let dir = TempDir::with_prefix("rebar-e2e-").unwrap_or_else(|error| panic!("no directory: {error}"));
+        let database = server.map(|it| it.database("house").unwrap_or_else(|error| panic!("no database: {error}")));
+        Self {
+            dir,
+            database,
+            _server: server.cloned(),
+            api: free_port(Ipv4Addr::LOCALHOST),
+            door: SocketAddrV4::new(host, free_port(host)),
+            advertise: None,
+            engine: None,
+        }
     }
 
     /// A path in the directory of the house.
@@ -98,6 +123,9 @@ impl House {
             .stderr(log);
         if let Some(url) = &self.database {
             command.env("REBAR_DATABASE", url);
+        }
+        if let Some(advertise) = &self.advertise {
+            command.env("REBAR_ADVERTISE", advertise);
         }
         let child = command.spawn().unwrap_or_else(|error| panic!("the engine cannot be started: {error}"));
         self.engine = Some(child);
@@ -127,6 +155,22 @@ impl House {
             let _ = engine.kill();
             let _ = engine.wait();
         }
+    }
+
+    /// Freezes the engine, as a machine does that is paused.
+    pub fn freeze_engine(&self) {
+        self.signal_engine(Signal::STOP);
+    }
+
+    /// Lets a frozen engine go on.
+    pub fn thaw_engine(&self) {
+        self.signal_engine(Signal::CONT);
+    }
+
+    fn signal_engine(&self, signal: Signal) {
+        let pid = self.engine.as_ref().and_then(|it| Pid::from_raw(i32::try_from(it.id()).ok()?));
+        let sent = pid.map(|it| kill_process(it, signal));
+        assert!(matches!(sent, Some(Ok(()))), "the engine cannot be signalled: {sent:?}");
     }
 
     /// The command line, with the way to this engine in its environment.

@@ -1,4 +1,4 @@
-//! Opening a channel to the engine: TCP, TLS under the name that every engine has, HTTP/2 that notices a dead peer.
+//! Opening a channel to the engine: TCP, TLS under the name that every engine has, HTTP/2.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,9 +21,6 @@ use crate::{
 /// The name in the certificate of every engine, whatever address it is dialled at.
 const SERVER_NAME: &str = "engine.rebar";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A peer that is silent for the sum of both is gone.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
-const KEEPALIVE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An open channel.
 #[derive(Debug)]
@@ -60,6 +57,11 @@ pub fn pinned_tls(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig,
     Ok(config.with_no_client_auth())
 }
 
+/// The addresses of engines as they are given to an agent: one, or several with commas between them, of which one leads.
+pub fn addresses(engines: &str) -> impl Iterator<Item = &str> {
+    engines.split(',').map(str::trim).filter(|it| !it.is_empty())
+}
+
 /// Opens a channel. It is for one connection: when that breaks, the channel is of no more use.
 pub async fn dial(engine: &str, mut tls: ClientConfig) -> Result<Connection, Error> {
     let unreachable = |reason: String| Error::Unreachable { engine: engine.to_owned(), reason };
@@ -82,9 +84,6 @@ pub async fn dial(engine: &str, mut tls: ClientConfig) -> Result<Connection, Err
         std::future::ready(stream)
     });
     let channel = Endpoint::from_static("http://engine.rebar")
-        .http2_keep_alive_interval(KEEPALIVE_EVERY)
-        .keep_alive_timeout(KEEPALIVE_PATIENCE)
-        .keep_alive_while_idle(true)
         .connect_with_connector(connector)
         .await
         .map_err(|error| unreachable(error.to_string()))?;

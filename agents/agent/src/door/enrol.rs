@@ -23,7 +23,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Invitation {
-    /// The engine's address, `host:port`.
+    /// The addresses of the engines, `host:port`, with commas between them: one of them leads.
     pub engine: String,
     /// The one-time token.
     pub token: String,
@@ -50,11 +50,23 @@ impl Invitation {
     }
 }
 
-/// Trades the invitation for an identity, which is on disk when this returns.
+/// Trades the invitation for an identity, which is on disk when this returns. Engines are tried in turn; what the last one said is
+/// the error.
 pub async fn enrol(state: &State, invitation: &Invitation) -> Result<Identity, Error> {
-    let engine = &invitation.engine;
+    let mut last =
+        Error::Unreachable { engine: invitation.engine.clone(), reason: "no address of an engine".to_owned() };
+    for engine in dial::addresses(&invitation.engine) {
+        match enrol_at(engine, state, invitation).await {
+            Err(error @ Error::Unreachable { .. }) => last = error,
+            answered => return answered,
+        }
+    }
+    Err(last)
+}
+
+async fn enrol_at(engine: &str, state: &State, invitation: &Invitation) -> Result<Identity, Error> {
     let pinned = Arc::new(PinnedCa::new(&invitation.ca_fingerprint, dial::provider()));
-    let wrong_ca = || Error::WrongCa { engine: engine.clone() };
+    let wrong_ca = || Error::WrongCa { engine: engine.to_owned() };
     let connection = match dial::dial(engine, dial::pinned_tls(pinned.clone())?).await {
         Err(_) if pinned.has_refused() => return Err(wrong_ca()),
         connection => connection?,
@@ -63,7 +75,7 @@ pub async fn enrol(state: &State, invitation: &Invitation) -> Result<Identity, E
     let request = EnrolRequest { token: invitation.token.clone(), csr_pem };
     let answer = timeout(ANSWER_TIMEOUT, EnrolmentClient::new(connection.channel).enrol(request)).await;
     let unreachable =
-        |_| Error::Unreachable { engine: engine.clone(), reason: "no answer to the enrolment".to_owned() };
+        |_| Error::Unreachable { engine: engine.to_owned(), reason: "no answer to the enrolment".to_owned() };
     let response =
         answer.map_err(unreachable)?.map_err(|status| Error::Refused(status.message().to_owned()))?.into_inner();
     let ca = CertificateDer::from_pem_slice(response.ca_pem.as_bytes()).map_err(certificate)?;
@@ -71,7 +83,7 @@ pub async fn enrol(state: &State, invitation: &Invitation) -> Result<Identity, E
         return Err(wrong_ca());
     }
     let identity = Identity {
-        engine: engine.clone(),
+        engine: invitation.engine.clone(),
         node: response.node,
         key_pem,
         certificate_pem: response.certificate_pem,

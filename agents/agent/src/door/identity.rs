@@ -15,7 +15,7 @@ use crate::{
 /// Who this machine is.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Identity {
-    /// The engine's address, `host:port`.
+    /// The addresses of the engines, `host:port`, with commas between them: one of them leads.
     pub engine: String,
     /// The name that the engine gave this machine.
     pub node: String,

@@ -14,7 +14,10 @@ use rebar_proto::{
     MAX_MESSAGE,
     v1::{AgentMessage, EngineMessage, RenewRequest, agent_client::AgentClient},
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -33,6 +36,8 @@ use crate::{
 const OUTBOUND: usize = 16;
 /// An engine that has not said in this time that it is one is not.
 const WELCOME_PATIENCE: Duration = Duration::from_secs(30);
+/// An engine pings every five seconds; one that says nothing for this long is frozen, or cannot be reached any more.
+const SILENCE: Duration = Duration::from_secs(12);
 /// Between two tries to renew; also the longest wait without a look at the clock, which may be set.
 const RENEWAL_PAUSE: Duration = Duration::from_mins(1);
 
@@ -65,14 +70,17 @@ pub struct Opened {
 /// Keeps a session open until cancelled.
 pub async fn run(state: State, mut identity: Identity, events: mpsc::Sender<Event>, stop: CancellationToken) {
     let mut backoff = Backoff::default();
-    loop {
+    let engines: Vec<String> = dial::addresses(&identity.engine).map(str::to_owned).collect();
+    let mut turns = engines.iter().cycle().peekable();
+    let mut tried = 0;
+    while let Some(engine) = turns.peek() {
         let welcomed = Arc::new(AtomicBool::new(false));
         let ended = tokio::select! {
             () = stop.cancelled() => return,
-            ended = talk(&state, &mut identity, &events, &welcomed) => ended,
+            ended = talk(engine, &state, &mut identity, &events, &welcomed) => ended,
         };
         match ended {
-            Ok(()) => tracing::info!(engine = identity.engine, "session ended"),
+            Ok(()) => tracing::info!(engine, "session ended"),
             Err(error) => tracing::warn!(%error, "no session"),
         }
         if events.send(Event::Closed).await.is_err() {
@@ -80,6 +88,13 @@ pub async fn run(state: State, mut identity: Identity, events: mpsc::Sender<Even
         }
         if welcomed.load(Ordering::Relaxed) {
             backoff.reset();
+            tried = 0;
+        }
+        // One that led and is silent is the last to be asked; every one is asked once before the wait grows.
+        turns.next();
+        tried += 1;
+        if tried % engines.len() != 0 {
+            continue;
         }
         let wait = backoff.next(rand::random());
         tokio::select! {
@@ -87,16 +102,19 @@ pub async fn run(state: State, mut identity: Identity, events: mpsc::Sender<Even
             () = sleep(wait) => {}
         }
     }
+    tracing::error!("the identity of this machine names no engine; it has to enrol again");
+    stop.cancelled().await;
 }
 
 /// One session, from the first packet to the last.
 async fn talk(
+    engine: &str,
     state: &State,
     identity: &mut Identity,
     events: &mpsc::Sender<Event>,
     welcomed: &Arc<AtomicBool>,
 ) -> Result<(), Error> {
-    let Connection { channel, local } = dial::dial(&identity.engine, dial::mutual_tls(identity)?).await?;
+    let Connection { channel, local } = dial::dial(engine, dial::mutual_tls(identity)?).await?;
     let mut client = AgentClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE);
     let (outbound, said) = mpsc::channel(OUTBOUND);
     let hang_up = CancellationToken::new();
@@ -106,7 +124,8 @@ async fn talk(
         return Ok(());
     }
     let refused = |status: tonic::Status| Error::Refused(status.message().to_owned());
-    let unwelcome = Error::Unreachable { engine: identity.engine.clone(), reason: "no welcome".to_owned() };
+    let unwelcome = Error::Unreachable { engine: engine.to_owned(), reason: "no welcome".to_owned() };
+    let silent = || Error::Unreachable { engine: engine.to_owned(), reason: "silent".to_owned() };
     let patience = sleep(WELCOME_PATIENCE);
     tokio::pin!(patience);
     let open = client.session(ReceiverStream::new(said));
@@ -124,7 +143,7 @@ async fn talk(
             () = &mut patience, if !patience.is_elapsed() => if !welcomed.load(Ordering::Relaxed) {
                 return Err(unwelcome);
             },
-            message = inbound.message() => match message.map_err(refused)? {
+            message = timeout(SILENCE, inbound.message()) => match message.map_err(|_| silent())?.map_err(refused)? {
                 Some(message) => if events.send(Event::Message(message)).await.is_err() { return Ok(()) },
                 None => return Ok(()),
             },

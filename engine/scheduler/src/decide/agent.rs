@@ -1,7 +1,7 @@
 //! What agents say about themselves: here, gone, facts, and that an attempt is in their journal.
 
 use jiff::Timestamp;
-use rebar_model::{AttemptId, Change, Connection, Facts, Intent, Node, NodeName, World};
+use rebar_model::{AttemptId, Change, Connection, Facts, Intent, Node, NodeName, NodeRole, World};
 
 use super::report::is_remote;
 use crate::{Decision, Effect, Refusal};
@@ -38,11 +38,10 @@ pub(super) fn connected(
             decision.effects.push(Effect::Dispatch { node: name.clone(), attempt });
         }
     }
-    for (id, node_role) in world.node_roles() {
-        let here = node_role.spec.agent.as_ref() == Some(name);
-        if here && node_role.status.state.attempt().is_none() && !node_role.status.state.is_fresh()
-            || here && node_role.status.intent != Intent::Present
-        {
+    for id in world.carried_out_by(Some(name)) {
+        let Some(NodeRole { status, .. }) = world.node_role(id) else { continue };
+        let moves = status.state.attempt().is_none() && !status.state.is_fresh();
+        if moves || status.intent != Intent::Present {
             decision.look(id);
         }
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use rebar_model::{
-    Attempt, AttemptKind, BuiltinAction, Change, Failure, FailureKind, Intent, Mode, NodeRole, NodeRoleId, Outcome,
-    Report, Resource, RoleSpec, Runner, State, Trigger, World,
+    Attempt, AttemptKind, BuiltinAction, Change, Failure, FailureKind, Mode, NodeRole, NodeRoleId, Outcome, Report,
+    Resource, RoleSpec, Runner, State, Trigger, World,
 };
 
 use super::{find, move_to, moved};
@@ -63,8 +63,8 @@ pub(super) fn look_downstream(world: &World, id: &NodeRoleId, decision: &mut Dec
 
 /// Looks at what is to be undone in this deployment and may have waited for `id`.
 pub(super) fn look_leaving(world: &World, id: &NodeRoleId, decision: &mut Decision) {
-    for (other, it) in world.node_roles_of(&id.deployment) {
-        if it.status.intent == Intent::Absent && it.spec.leave_after.contains(id) {
+    for other in world.leaving(&id.deployment) {
+        if world.node_role(other).is_some_and(|it| it.spec.leave_after.contains(id)) {
             decision.look(other);
         }
     }

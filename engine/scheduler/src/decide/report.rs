@@ -193,8 +193,9 @@ pub(super) fn free(world: &World, node_role: &NodeRole, decision: &mut Decision)
                 decision.look(id);
             }
         }
-        for (id, it) in world.node_roles() {
-            if it.status.intent == Intent::Absent && it.status.state.attempt().is_none() && wants(it) {
+        for id in world.carried_out_by(spec.agent.as_ref()) {
+            let leaves = |it: &NodeRole| it.status.intent == Intent::Absent && it.status.state.attempt().is_none();
+            if world.node_role(id).is_some_and(|it| leaves(it) && wants(it)) {
                 decision.look(id);
             }
         }

@@ -8,6 +8,7 @@ mod faults;
 mod machine;
 mod marks;
 mod roles;
+mod standby;
 mod survival;
 mod swarm;
 mod workloads;

@@ -1,0 +1,48 @@
+//! What can be measured, one case a file.
+
+mod grpc;
+mod idle;
+mod logs;
+mod node_roles;
+mod plan;
+mod steps;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::{Figure, host};
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum Case {
+    /// Durable node-roles a second, engine side
+    NodeRoles(node_roles::Args),
+    /// Durable node-roles a second through gRPC over mutual TLS
+    Grpc(host::Args),
+    /// What idle agents cost the engine
+    Idle(idle::Args),
+    /// The engine's process of the cases that need one of its own; not a case
+    #[command(hide = true)]
+    Host(host::Args),
+    /// Durable steps in sequence, engine side
+    Steps(steps::Args),
+    /// Log lines taken in, durable
+    Logs(logs::Args),
+    /// Planning a large deployment, and finding what to do after one failure
+    Plan(plan::Args),
+}
+
+impl Case {
+    /// Measures it.
+    pub async fn run(self) -> Result<Vec<Figure>> {
+        match self {
+            Self::NodeRoles(args) => node_roles::run(args).await,
+            Self::Grpc(args) => grpc::run(args).await,
+            Self::Idle(args) => idle::run(args).await,
+            Self::Host(args) => host::serve(args).await.map(|()| Vec::new()),
+            Self::Steps(args) => steps::run(args).await,
+            Self::Logs(args) => logs::run(args).await,
+            Self::Plan(args) => plan::run(&args),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The real engine over a real database, with nodes and a deployment, ready to be measured. Who plays the agents is `agents.rs`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::{Context, Result, anyhow};
+use clap::ValueEnum;
+use rebar_conformance::postgres::Server;
+use rebar_model::{
+    Actor, Connection, DeploymentName, DeploymentSpec, EnrolToken, Node, NodeMode, NodeName, Plan, ProviderKind, Span,
+    State, TokenHash,
+};
+use rebar_orchestrator::{Engine, Handle, Ports};
+use rebar_ports::Clock as _;
+use rebar_scheduler::{Command, plan};
+use rebar_store_sql::{SealKey, SqlStore};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    shape::{Shape, name},
+    system::{SystemClock, SystemEntropy},
+};
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Database {
+    /// A file, every commit on disk (`synchronous=FULL`).
+    Sqlite,
+    /// A server of its own, every commit on disk.
+    Postgres,
+}
+
+/// A running engine with a database of its own; both are gone when it is dropped.
+pub struct Stage {
+    pub handle: Handle,
+    pub vault: Arc<SqlStore>,
+    engine: Engine,
+    stop: CancellationToken,
+    _server: Option<Server>,
+    _directory: TempDir,
+}
+
+impl Stage {
+    /// Starts an engine on an empty database.
+    pub async fn start(database: Database) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("rebar-bench-").tempdir()?;
+        let (server, address) = match database {
+            Database::Sqlite => (None, directory.path().join("rebar.db").display().to_string()),
+            Database::Postgres => {
+                let server = Server::start()?;
+                let address = server.database("bench")?;
+                (Some(server), address)
+            }
+        };
+        let store = Arc::new(SqlStore::open(&address, SealKey::new([7; 32])).await?);
+        let ports = Ports {
+            store: store.clone(),
+            logs: store.clone(),
+            blobs: store.clone(),
+            vault: store.clone(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            services: Vec::new(),
+            listings: BTreeMap::new(),
+            providers: BTreeMap::new(),
+            advertise: "127.0.0.1:1".to_owned(),
+            ca_fingerprint: String::new(),
+            holder: "bench".to_owned(),
+        };
+        let stop = CancellationToken::new();
+        let engine = Engine::start(ports, stop.clone()).await?;
+        Ok(Self { handle: engine.handle(), vault: store, engine, stop, _server: server, _directory: directory })
+    }
+
+    /// Adds nodes, with the names `n0000` and so on.
+    pub async fn add_nodes(&self, count: usize) -> Result<Vec<NodeName>> {
+        let mut nodes = Vec::with_capacity(count);
+        for at in 0..count {
+            let node: NodeName = name(&format!("n{at:04}"))?;
+            self.add_node(&node).await?;
+            nodes.push(node);
+        }
+        Ok(nodes)
+    }
+
+    async fn add_node(&self, name: &NodeName) -> Result<()> {
+        let (node, token) = node(name);
+        self.command(Command::AddNode { node: Box::new(node), token }).await
+    }
+
+    /// Makes the deployment `bench` of a shape on nodes.
+    pub async fn deploy(&self, shape: Shape, nodes: &[NodeName]) -> Result<()> {
+        let workload = Arc::new(shape.workload()?);
+        let digest = workload.digest;
+        self.command(Command::ImportWorkload { workload }).await?;
+        let groups = BTreeMap::from([(name("all")?, nodes.to_vec())]);
+        let spec = DeploymentSpec { workload: digest, groups, profiles: Vec::new() };
+        self.command(Command::CreateDeployment { name: deployment()?, spec }).await
+    }
+
+    /// The plan as it is now.
+    pub fn plan(&self) -> Result<Plan> {
+        let deployment = deployment()?;
+        self.handle.read(|world| plan(world, &deployment)).map_err(|errors| anyhow!("{errors:?}"))
+    }
+
+    /// Accepts a plan.
+    pub async fn accept(&self, plan: &Plan) -> Result<()> {
+        self.command(Command::Accept {
+            deployment: deployment()?,
+            plan: plan.id,
+            grants: Vec::new(),
+            allowed: Vec::new(),
+        })
+        .await
+    }
+
+    /// Has the engine do something; durable when it returns.
+    pub async fn command(&self, command: Command) -> Result<()> {
+        let by = Actor("bench".to_owned());
+        self.handle.command(by, command).await.context("the engine refused a command of the measurement")
+    }
+
+    /// Whether every node-role is active.
+    pub fn all_active(&self) -> bool {
+        self.handle.read(|world| world.node_roles().values().all(|it| matches!(it.status.state, State::Active { .. })))
+    }
+
+    /// Ends the engine.
+    pub async fn end(self) {
+        self.stop.cancel();
+        self.engine.join().await;
+    }
+}
+
+/// A node that is ready, with the token of its agent.
+pub fn node(name: &NodeName) -> (Node, EnrolToken) {
+    let now = SystemClock.now();
+    let token = EnrolToken {
+        hash: TokenHash::of(name.as_str()),
+        node: name.clone(),
+        expires_at: Span::from_secs(3_600).after(now),
+        used_at: None,
+    };
+    let node = Node {
+        name: name.clone(),
+        provider: ProviderKind::Join,
+        machine: None,
+        labels: BTreeMap::new(),
+        profiles: Vec::new(),
+        mode: NodeMode::Ready,
+        facts: None,
+        connection: Connection::Never,
+        added_at: now,
+    };
+    (node, token)
+}
+
+/// The deployment that is measured.
+pub fn deployment() -> Result<DeploymentName> {
+    name("bench")
+}
