@@ -35,7 +35,7 @@ const CONNECTING: usize = 64;
 const OUTBOUND: usize = 256;
 
 /// Connects an agent for each node. They live until the set is dropped.
-pub async fn connect(ready: &Ready) -> Result<JoinSet<Result<()>>> {
+pub fn connect(ready: &Ready) -> Result<JoinSet<Result<()>>> {
     let mut agents = JoinSet::new();
     let gate = Arc::new(Semaphore::new(CONNECTING));
     for (node, certificate) in &ready.certificates {

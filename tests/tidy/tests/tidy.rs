@@ -17,18 +17,20 @@ const MOST_LINES: usize = 600;
 const MOST_LINES_OF_TESTS: usize = 800;
 
 /// Where somebody may ask for the time, and why.
-const CLOCKS: [(&str, &str); 5] = [
+const CLOCKS: [(&str, &str); 6] = [
     ("engine/cli/src/system.rs", "the clock behind the port"),
     ("engine/cli/src/clock.rs", "the client is its own outermost layer"),
     ("agents/agent/src/clock.rs", "the agent's one place that asks"),
     ("agents/agent/tests/common/pki.rs", "certificates of tests are valid now"),
+    ("tests/bench/src/system.rs", "a measurement has a clock of its own"),
     ("engine/gateway/tests/it/authority.rs", "certificates of tests are valid now"),
 ];
 
 /// Where a test may sleep, how often, and why.
-const SLEEPS: [(&str, usize, &str); 4] = [
+const SLEEPS: [(&str, usize, &str); 5] = [
     ("agents/agent/tests/common/agent.rs", 1, "files and processes do not say when they change"),
     ("engine/providers/tests/docker.rs", 1, "systemd in a container does not say when it is up"),
+    ("tests/bench/src/host.rs", 1, "an idle engine is watched for a while"),
     ("tests/conformance/src/postgres.rs", 2, "a server does not say when it is up"),
     ("tests/conformance/tests/sqlite.rs", 1, "the moment of the kill is what is drawn"),
 ];

@@ -12,7 +12,7 @@ use crate::{
 /// Measures it.
 pub async fn run(args: Args) -> Result<Vec<Figure>> {
     let mut host = Host::start(&args).await?;
-    let _agents = wire::connect(&host.ready).await?;
+    let _agents = wire::connect(&host.ready)?;
     let arrived = host.order(&format!("here {}", args.nodes)).await?;
     let seen = host.order("deploy").await?;
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]

@@ -24,7 +24,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<Vec<Figure>> {
     let engine = host::Args { database: Database::Sqlite, nodes: args.agents, roles: 1, depth: 1 };
     let mut host = Host::start(&engine).await?;
-    let _agents = wire::connect(&host.ready).await?;
+    let _agents = wire::connect(&host.ready)?;
     let arrived = host.order(&format!("here {}", args.agents)).await?;
     let seen = host.order(&format!("rest {}", args.seconds)).await?;
     let share = seen.cpu_seconds / seen.seconds * 100.0;
