@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh Debian 12 machine with cargo and node: `make demo` and `make test`.
 
-.PHONY: demo demo-clean test lint build setup-docker setup-tests help
+.PHONY: demo demo-clean test bench lint build setup-docker setup-tests help
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -13,6 +13,10 @@ demo-clean: ## Take away what the demo left
 
 test: setup-docker setup-tests lint build ## Install what is missing, run every test
 	cargo nextest run --workspace --no-fail-fast
+
+bench: ## Measure our own cases and their peers, as root; figures go to target/bench.jsonl
+	cargo build --quiet --release -p rebar-bench -p rebar-agent -p rebar-cli
+	tests/bench/run
 
 lint: ## Formatting, lints, licences and duplicate crates
 	cargo fmt --all --check
