@@ -30,7 +30,8 @@ pub struct Args {
     /// Where agents come in (gRPC over mutual TLS)
     #[arg(long, env = "REBAR_LISTEN_AGENTS", default_value = "0.0.0.0:8091", value_name = "ADDRESS")]
     pub listen_agents: SocketAddr,
-    /// Where agents find the engine, as seen from the nodes [default: the gateway of the docker network]
+    /// Where agents find the engine, as seen from the nodes; of several on one database all, with commas between them [default: the
+    /// gateway of the docker network]
     #[arg(long, env = "REBAR_ADVERTISE", value_name = "HOST:PORT")]
     pub advertise: Option<String>,
     /// Further names and addresses that the engine's certificate is valid for
