@@ -250,6 +250,15 @@ impl House {
         });
     }
 
+    /// Waits until a deployment is active; says where everything stands if it does not get there.
+    pub fn settle(&self, deployment: &str) {
+        let done = self.rebar(&["wait", deployment, "--for", "active", "--timeout", "60s"]);
+        if done.code != 0 {
+            let attempts = self.rebar(&["events", "-o", "json"]);
+            panic!("{deployment} is not active: {done:?}\n{:#?}\n{}", self.standings(deployment), attempts.out);
+        }
+    }
+
     /// The states of a deployment's node-roles by address.
     pub fn standings(&self, deployment: &str) -> Vec<(String, String)> {
         let status = self.rebar(&["deployment", "status", deployment, "-o", "json"]).json();

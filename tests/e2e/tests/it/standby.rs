@@ -44,11 +44,11 @@ fn the_leader_is_killed_and_the_other_goes_on() {
     for node in NODES {
         second.here(node);
     }
-    second.rebar(&["wait", "demo", "--for", "active", "--timeout", "60s"]).ok();
+    second.settle("demo");
     assert_whole(&first);
     // The dead one comes back, stands by, and sees what the other did.
     first.start_engine();
-    first.rebar(&["wait", "demo", "--for", "active", "--timeout", "60s"]).ok();
+    first.settle("demo");
     let refused = first.rebar(&["node", "label", "n1", "led=yes"]);
     assert!(refused.err.contains("RB4030"), "who comes back stands by: {refused:?}");
 }
@@ -61,7 +61,7 @@ fn the_leader_is_frozen_and_refused_when_it_thaws() {
     for node in NODES {
         second.here(node);
     }
-    second.rebar(&["wait", "demo", "--for", "active", "--timeout", "60s"]).ok();
+    second.settle("demo");
     first.thaw_engine();
     eventually("the thawed engine stands by", || {
         first.rebar(&["node", "label", "n1", "led=no"]).err.contains("RB4030").then_some(())
