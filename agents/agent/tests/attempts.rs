@@ -306,6 +306,17 @@ async fn content_is_fetched_once_and_resumed() {
 }
 
 #[tokio::test]
+async fn content_that_a_silent_engine_holds_back_is_fetched_in_the_next_session() {
+    let setup = Setup::new().await;
+    setup.engine.manner(|manner| (manner.break_fetch_after, manner.broken_is_silent) = (Some(100), true));
+    let order = setup.order(1, &[("apply.sh", "true")], vec![phase(Phase::Apply, "apply.sh")]);
+    setup.engine.dispatch(order).await;
+    setup.engine.until("the transfer has begun", |seen| (!seen.fetches.is_empty()).then_some(())).await;
+    setup.engine.end_session();
+    succeeded(&setup.engine.result(1).await);
+}
+
+#[tokio::test]
 async fn many_attempts_run_side_by_side() {
     let setup = Setup::new().await;
     let marks = setup.agent.file("marks");

@@ -53,7 +53,15 @@ impl Fetcher {
             let open = channel.wait_for(Option::is_some).await.map_err(|_| Error::Cancelled)?.clone();
             let Some(open) = open else { continue };
             let before = self.received(digest)?;
-            match self.transfer(open, digest).await {
+            let transferred = tokio::select! {
+                transferred = self.transfer(open, digest) => transferred,
+                // An engine that is frozen never says that it is; when its session is over, so is what it was sending.
+                changed = channel.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return Err(Error::Cancelled),
+                },
+            };
+            match transferred {
                 Ok(()) => return content::prune(&self.state),
                 Err(Transfer::Final(error)) => return Err(error),
                 Err(Transfer::Broken(reason)) => {

@@ -55,6 +55,8 @@ pub struct Manner {
     pub certificate_life: time::Duration,
     /// How many bytes of an archive are sent before the transfer breaks, once.
     pub break_fetch_after: Option<usize>,
+    /// Whether it then says nothing more, as an engine that is frozen, instead of saying that it broke.
+    pub broken_is_silent: bool,
 }
 
 pub struct Engine {
@@ -92,6 +94,7 @@ impl Engine {
             certificate_age: time::Duration::minutes(5),
             certificate_life: time::Duration::days(30),
             break_fetch_after: None,
+            broken_is_silent: false,
         };
         let shared = Arc::new(Shared {
             ca: ca.clone(),
@@ -191,6 +194,11 @@ impl Engine {
     pub async fn send(&self, body: engine_message::Body) {
         let outbound = self.shared.outbound.lock().expect("lock").clone().expect("a session");
         outbound.send(Ok(EngineMessage { body: Some(body) })).await.expect("sent");
+    }
+
+    /// Ends the session that is open, and nothing else on its connection.
+    pub fn end_session(&self) {
+        self.shared.outbound.lock().expect("lock").take();
     }
 
     pub async fn dispatch(&self, dispatch: Dispatch) {
@@ -358,11 +366,18 @@ impl Agent for Service {
             contents.get(&request.digest).cloned().ok_or_else(|| Status::not_found("there is no such content"))?;
         let offset = usize::try_from(request.offset).expect("size");
         self.0.seen.lock().expect("lock").fetches.push(request);
-        let limit = self.0.manner.lock().expect("lock").break_fetch_after.take();
+        let (limit, is_silent) = {
+            let mut manner = self.0.manner.lock().expect("lock");
+            (manner.break_fetch_after.take(), manner.broken_is_silent)
+        };
         let rest = &bytes[offset.min(bytes.len())..];
         let sent = &rest[..limit.unwrap_or(rest.len()).min(rest.len())];
         let mut answers: Vec<Result<FetchResponse, Status>> =
             sent.chunks(1024).map(|chunk| Ok(FetchResponse { chunk: chunk.to_vec() })).collect();
+        if limit.is_some() && is_silent {
+            let nothing = tokio_stream::pending();
+            return Ok(Response::new(Box::pin(tokio_stream::iter(answers).chain(nothing))));
+        }
         if limit.is_some() {
             answers.push(Err(Status::unavailable("the line broke")));
         }
