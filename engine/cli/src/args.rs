@@ -168,6 +168,10 @@ pub enum Command {
     Whoami,
     /// Run the engine
     Serve(Box<serve::Args>),
+    /// Take a backup of an engine's database, whether the engine runs or not
+    Backup(command::backup::Args),
+    /// Restore a backup into an empty database, for an engine to start on
+    Restore(command::restore::Args),
     /// Show the main job on this machine: deploy, fetch a page, redeploy
     Demo(Box<demo::Args>),
     /// Print the completions of a shell

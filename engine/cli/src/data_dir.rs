@@ -11,11 +11,37 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rebar_ports::Entropy;
 
+/// The file with the key that secrets are sealed with.
+const SEAL_KEY: &str = "seal.key";
+
 /// The engine's own directory. One engine has it at a time; the lock goes with the process, however it ends.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
+}
+
+/// An engine runs on the directory.
+#[derive(Debug, thiserror::Error)]
+#[error("an engine uses {0}: stop it, or name another directory with --data")]
+pub struct InUse(String);
+
+/// The key that an engine's directory has; none is made if there is none. An engine may run there.
+pub fn existing_seal_key(directory: &Path) -> Result<Option<[u8; 32]>> {
+    let path = directory.join(SEAL_KEY);
+    match fs::read_to_string(&path) {
+        Ok(text) => parse_key(&text, &path).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+fn parse_key(text: &str, path: &Path) -> Result<[u8; 32]> {
+    let mut key = [0; 32];
+    if hex::decode_to_slice(text.trim(), &mut key).is_err() {
+        bail!("{} is not a key of 64 hexadecimal digits", path.display());
+    }
+    Ok(key)
 }
 
 impl DataDir {
@@ -29,12 +55,7 @@ impl DataDir {
         let lock = File::create(path.join("lock")).with_context(|| format!("{} cannot be locked", path.display()))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                bail!(
-                    "another engine uses {}: stop it, or give this one a directory of its own with --data",
-                    path.display()
-                )
-            }
+            Err(TryLockError::WouldBlock) => Err(InUse(path.display().to_string()).into()),
             Err(TryLockError::Error(error)) => {
                 Err(error).with_context(|| format!("{} cannot be locked", path.display()))
             }
@@ -48,12 +69,7 @@ impl DataDir {
 
     /// The key that secrets are sealed with, made at the first start. Without it the database's secrets stay closed for ever.
     pub fn seal_key(&self, entropy: &dyn Entropy) -> Result<[u8; 32]> {
-        let text = self.secret("seal.key", || hex::encode(entropy.bytes()))?;
-        let mut key = [0; 32];
-        if hex::decode_to_slice(text.trim(), &mut key).is_err() {
-            bail!("{} is not a key of 64 hexadecimal digits", self.file("seal.key").display());
-        }
-        Ok(key)
+        parse_key(&self.secret(SEAL_KEY, || hex::encode(entropy.bytes()))?, &self.file(SEAL_KEY))
     }
 
     /// The first operator's token, made at the first start.

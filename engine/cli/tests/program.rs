@@ -40,6 +40,21 @@ fn programs_can_rely_on_exit_codes() {
 }
 
 #[test]
+fn backups_need_the_key_and_the_database() {
+    let home = tempfile::tempdir().unwrap();
+    check(home.path(), "backup rebar.backup --data old", 5, "error[RB4105]");
+    check(home.path(), "restore rebar.backup --data old", 5, "error[RB4105]");
+    assert!(!home.path().join("old").exists(), "a mistyped directory is not made");
+    fs::create_dir(home.path().join("old")).unwrap();
+    fs::write(home.path().join("old/seal.key"), "07".repeat(32)).unwrap();
+    check(home.path(), "backup rebar.backup --data old", 5, "error[RB4101]");
+    check(home.path(), "restore rebar.backup --data old", 5, "error[RB8006]");
+    check(home.path(), "restore old/seal.key --data old", 7, "error[RB4102]");
+    let left: Vec<_> = fs::read_dir(home.path().join("old")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert!(!left.contains(&"rebar.db".into()) && !home.path().join("rebar.backup").exists(), "{left:?}");
+}
+
+#[test]
 fn an_engine_that_is_not_there_is_said_so() {
     let home = tempfile::tempdir().unwrap();
     let output = engine(home.path(), 1, &["deployment", "ls"]).output().unwrap();

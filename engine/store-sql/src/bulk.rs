@@ -9,7 +9,7 @@ use rebar_ports::StoreError;
 use crate::database::{Placeholders, Transaction, Value};
 
 /// The most rows of one statement. With the widest table it stays far below the 32,766 values that SQLite binds.
-const MAX_ROWS: usize = 256;
+pub(crate) const MAX_ROWS: usize = 256;
 
 /// How many statements a connection keeps prepared: each bulk statement comes in nine sizes.
 pub(crate) const PREPARED_STATEMENTS: usize = 512;
@@ -25,13 +25,34 @@ pub(crate) struct Bulk<const N: usize> {
 impl<const N: usize> Bulk<N> {
     /// Runs the statement for all rows: how many it touched.
     pub(crate) async fn run(&self, transaction: &mut Transaction, rows: Vec<[Value; N]>) -> Result<u64, StoreError> {
-        let mut touched = 0;
-        let mut left = rows.len();
-        let mut rows = rows.into_iter();
+        let shape = Shape { before: self.before, after: self.after, columns: N };
+        shape.run(transaction, rows.len(), rows.into_iter().flatten()).await
+    }
+}
+
+/// A statement around a list of rows, all of one width.
+pub(crate) struct Shape<'a> {
+    /// What stands before the rows, up to `VALUES`.
+    pub(crate) before: &'a str,
+    /// What stands after them.
+    pub(crate) after: &'a str,
+    /// How many values a row has.
+    pub(crate) columns: usize,
+}
+
+impl Shape<'_> {
+    /// Runs the statement for rows whose values come one after the other: how many it touched.
+    pub(crate) async fn run(
+        &self,
+        transaction: &mut Transaction,
+        rows: usize,
+        mut values: impl Iterator<Item = Value> + Send,
+    ) -> Result<u64, StoreError> {
+        let (mut touched, mut left) = (0, rows);
         while left > 0 {
             // Powers of two only, so that few texts exist and each stays prepared.
             let size = (1 << left.ilog2()).min(MAX_ROWS);
-            let values: Vec<Value> = rows.by_ref().take(size).flatten().collect();
+            let values: Vec<Value> = values.by_ref().take(size * self.columns).collect();
             let text = self.text(size, transaction.placeholders());
             touched += transaction.execute_composed(text, values).await?;
             left -= size;
@@ -40,16 +61,16 @@ impl<const N: usize> Bulk<N> {
     }
 
     fn text(&self, rows: usize, placeholders: Placeholders) -> String {
-        let mut text = String::with_capacity(self.before.len() + self.after.len() + rows * N * 6);
+        let mut text = String::with_capacity(self.before.len() + self.after.len() + rows * self.columns * 6);
         text.push_str(self.before);
         for row in 0..rows {
             text.push_str(if row == 0 { " (" } else { ", (" });
-            for column in 0..N {
+            for column in 0..self.columns {
                 let comma = if column == 0 { "" } else { ", " };
                 // Writing to a text cannot fail.
                 let _ = match placeholders {
                     Placeholders::Nameless => write!(text, "{comma}?"),
-                    Placeholders::Numbered => write!(text, "{comma}${}", row * N + column + 1),
+                    Placeholders::Numbered => write!(text, "{comma}${}", row * self.columns + column + 1),
                 };
             }
             text.push(')');
@@ -65,8 +86,8 @@ mod tests {
 
     #[test]
     fn rows_are_numbered_through() {
-        let bulk: Bulk<2> = Bulk { before: "INSERT INTO t (a, b) VALUES", after: " ON CONFLICT DO NOTHING" };
-        let text = |placeholders| bulk.text(2, placeholders);
+        let shape = Shape { before: "INSERT INTO t (a, b) VALUES", after: " ON CONFLICT DO NOTHING", columns: 2 };
+        let text = |placeholders| shape.text(2, placeholders);
         let numbered = "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING";
         assert_eq!(text(Placeholders::Numbered), numbered);
         assert_eq!(text(Placeholders::Nameless), "INSERT INTO t (a, b) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING");

@@ -6,7 +6,7 @@ use rebar_ports::{HistoryQuery, StoreError};
 use crate::{
     batch::Batch,
     bulk::Bulk,
-    database::{Database, PerDialect, Row, Transaction, bound, int},
+    database::{Database, PerDialect, Row, Transaction, Value, bound, int},
     json::{self, corrupt},
     projection,
 };
@@ -26,13 +26,29 @@ const HISTORY_OF_DEPLOYMENT: &str =
 
 pub(crate) async fn commit(database: &Database, epoch: Epoch, records: &[Record]) -> Result<(), StoreError> {
     // Everything that can be done without the transaction is done before it.
-    let batch = Batch::of(records)?;
-    let rows = records.iter().map(row).collect::<Result<Vec<_>, _>>()?;
+    let prepared = Prepared::of(records)?;
     let mut transaction = database.begin().await?;
     check(&mut transaction, database.pick(&HEAD), epoch, records).await?;
-    INSERT.run(&mut transaction, rows).await?;
-    projection::write(&mut transaction, &batch).await?;
+    prepared.write(&mut transaction).await?;
     transaction.commit().await
+}
+
+/// Records as they are written.
+pub(crate) struct Prepared<'a> {
+    batch: Batch<'a>,
+    rows: Vec<[Value; 6]>,
+}
+
+impl<'a> Prepared<'a> {
+    pub(crate) fn of(records: &'a [Record]) -> Result<Self, StoreError> {
+        Ok(Self { batch: Batch::of(records)?, rows: records.iter().map(row).collect::<Result<_, _>>()? })
+    }
+
+    /// Writes them to history, and what they leave to the projections.
+    pub(crate) async fn write(self, transaction: &mut Transaction) -> Result<(), StoreError> {
+        INSERT.run(transaction, self.rows).await?;
+        projection::write(transaction, &self.batch).await
+    }
 }
 
 async fn check(
@@ -69,7 +85,7 @@ pub(crate) async fn history(database: &Database, query: HistoryQuery) -> Result<
     database.read(sql, values).await?.iter().map(read).collect()
 }
 
-fn row(record: &Record) -> Result<[crate::database::Value; 6], StoreError> {
+fn row(record: &Record) -> Result<[Value; 6], StoreError> {
     let deployment = record.change.deployment().map(ToString::to_string);
     Ok([
         int(record.seq.0)?.into(),

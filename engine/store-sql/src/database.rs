@@ -16,6 +16,9 @@ pub(crate) const SQLITE_WRITE: &str = "BEGIN IMMEDIATE";
 /// All statements see one moment.
 const POSTGRES_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+/// For the transaction that it is said in.
+const TAKE_TIME: &str = "SET LOCAL idle_in_transaction_session_timeout = 0";
+
 /// A database that is open.
 #[derive(Debug, Clone)]
 pub(crate) enum Database {
@@ -138,7 +141,15 @@ impl Transaction {
 
     /// Runs a statement and reads its rows.
     pub(crate) async fn fetch(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let sql = sql.into_sql_str();
+        self.rows(sql.into_sql_str(), values).await
+    }
+
+    /// Runs a statement that was put together and reads its rows. Callers put together constants of this crate alone.
+    pub(crate) async fn fetch_composed(&mut self, sql: String, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        self.rows(AssertSqlSafe(sql).into_sql_str(), values).await
+    }
+
+    async fn rows(&mut self, sql: SqlStr, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
             Self::Sqlite(it) => sqlite(sql, values)
                 .fetch_all(&mut **it)
@@ -171,6 +182,15 @@ impl Transaction {
         })
     }
 
+    /// Says that a program may think between two statements for as long as it likes: a server that ends the transactions of
+    /// engines that say nothing does not end this one.
+    pub(crate) async fn take_time(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(_) => self.execute(TAKE_TIME, Vec::new()).await.map(drop),
+        }
+    }
+
     /// Makes it durable.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
@@ -200,6 +220,15 @@ impl Row {
 
     /// A text.
     pub(crate) fn text(&self, column: usize) -> Result<&str, StoreError> {
+        match self {
+            Self::Sqlite(it) => it.try_get(column),
+            Self::Postgres(it) => it.try_get(column),
+        }
+        .map_err(unavailable)
+    }
+
+    /// A text that may be missing.
+    pub(crate) fn optional_text(&self, column: usize) -> Result<Option<&str>, StoreError> {
         match self {
             Self::Sqlite(it) => it.try_get(column),
             Self::Postgres(it) => it.try_get(column),

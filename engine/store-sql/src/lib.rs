@@ -1,8 +1,11 @@
 //! SQLite and PostgreSQL behind the ports to what is remembered. This is the only crate that knows SQL; each table family has
 //! a file of its own, and every statement runs on both databases unless `PerDialect` says otherwise. What changes mean is
-//! decided in `rebar-model`; when they are committed, by the orchestrator.
+//! decided in `rebar-model`; when they are committed, by the orchestrator. A backup is one file for both, read and written here too.
 
+mod archive;
 mod attempts;
+mod backup;
+mod backup_error;
 mod batch;
 mod blobs;
 mod bulk;
@@ -14,8 +17,10 @@ mod ledger;
 mod logs;
 mod open;
 mod projection;
+mod restore;
 mod schema;
 mod seal;
+mod tables;
 mod vault;
 
 use async_trait::async_trait;
@@ -23,6 +28,10 @@ use jiff::Timestamp;
 use rebar_model::{Attempt, AttemptId, Epoch, Record, Span, World};
 use rebar_ports::{AttemptQuery, HistoryQuery, Store, StoreError};
 
+pub use archive::{BackupLabel, RowCounts};
+pub use backup::{Backup, back_up, backed_up};
+pub use backup_error::BackupError;
+pub use restore::{Restored, Restoring, restore};
 pub use seal::SealKey;
 
 /// Everything that an engine remembers, in one database: store, logs, blobs, vault and ledger.

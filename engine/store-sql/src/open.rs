@@ -66,6 +66,29 @@ enum Address {
     Server,
 }
 
+/// The version of the tables: that of the last migration.
+pub(crate) fn schema() -> i64 {
+    SQLITE.iter().map(|it| it.version).max().unwrap_or_default()
+}
+
+/// Opens the database of an address to read it, as it is: nothing is made or changed, whoever else uses it. None if there is no
+/// such file.
+pub(crate) async fn open_to_read(address: &str) -> Result<Option<Database>, StoreError> {
+    Ok(match parse(address).map_err(unavailable)? {
+        Address::File(path) if !path.exists() => None,
+        Address::File(path) => {
+            let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+            let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+            let reader = pool.connect_with(options).await.map_err(unavailable)?;
+            Some(Database::Sqlite { writer: reader.clone(), reader })
+        }
+        Address::Server => {
+            let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+            Some(Database::Postgres(pool.connect_with(server_options(address)?).await.map_err(unavailable)?))
+        }
+    })
+}
+
 /// Opens the database of an address and brings its tables up to date.
 pub(crate) async fn open(address: &str) -> Result<Database, StoreError> {
     match parse(address).map_err(unavailable)? {
@@ -92,7 +115,7 @@ fn parse(address: &str) -> Result<Address, InvalidAddress> {
 }
 
 /// The address as it may be printed.
-fn without_password(address: &str) -> String {
+pub(crate) fn without_password(address: &str) -> String {
     match (address.split_once("://"), address.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
         _ => address.to_owned(),
@@ -142,17 +165,20 @@ fn make_private(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-async fn postgres(address: &str) -> Result<Database, StoreError> {
-    let options = PgConnectOptions::from_str(address)
+fn server_options(address: &str) -> Result<PgConnectOptions, StoreError> {
+    Ok(PgConnectOptions::from_str(address)
         .map_err(unavailable)?
         .application_name("rebar")
         // A server may be set up to answer before a commit is on disk.
         .options([("synchronous_commit", "on"), ("idle_in_transaction_session_timeout", FROZEN_AFTER)])
-        .statement_cache_capacity(PREPARED_STATEMENTS);
+        .statement_cache_capacity(PREPARED_STATEMENTS))
+}
+
+async fn postgres(address: &str) -> Result<Database, StoreError> {
     let pool: PgPool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options)
+        .connect_with(server_options(address)?)
         .await
         .map_err(unavailable)?;
     POSTGRES.run(&pool).await.map_err(unavailable)?;

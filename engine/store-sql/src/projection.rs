@@ -245,7 +245,12 @@ async fn write_attempts(transaction: &mut Transaction, batch: &Batch<'_>) -> Res
 
 /// The World after the last committed change.
 pub(crate) async fn load(database: &Database) -> Result<World, StoreError> {
-    let mut loading = Loading { transaction: database.snapshot().await?, world: World::default() };
+    load_in(&mut database.snapshot().await?).await
+}
+
+/// The same, as a transaction sees it.
+pub(crate) async fn load_in(transaction: &mut Transaction) -> Result<World, StoreError> {
+    let mut loading = Loading { transaction, world: World::default() };
     loading.bodies(&NODE, |node| Change::NodePut { node }).await?;
     loading.bodies(&WORKLOAD, |workload| Change::WorkloadImported { workload }).await?;
     loading.bodies(&DEPLOYMENT, |deployment| Change::DeploymentPut { deployment }).await?;
@@ -263,12 +268,12 @@ pub(crate) async fn load(database: &Database) -> Result<World, StoreError> {
 }
 
 /// A World that is being read.
-struct Loading {
-    transaction: Transaction,
+struct Loading<'a> {
+    transaction: &'a mut Transaction,
     world: World,
 }
 
-impl Loading {
+impl Loading<'_> {
     async fn bodies<T: serde::de::DeserializeOwned>(
         &mut self,
         document: &Document,

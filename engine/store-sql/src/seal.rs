@@ -18,6 +18,16 @@ impl SealKey {
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
+
+    /// What tells this key from any other, and nothing of the key itself.
+    pub(crate) fn fingerprint(&self) -> String {
+        blake3::Hash::from(blake3::derive_key("rebar.dev/v1 backup fingerprint", &self.0)).to_hex().to_string()
+    }
+
+    /// What a backup is sealed with as a whole: who has no key can neither make one nor change one.
+    pub(crate) fn backup_hasher(&self) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(&blake3::derive_key("rebar.dev/v1 backup seal", &self.0))
+    }
 }
 
 impl From<[u8; 32]> for SealKey {

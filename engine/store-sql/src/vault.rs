@@ -14,7 +14,7 @@ const GET: &str = "SELECT bytes FROM sealed WHERE name = $1";
 const REMOVE: &str = "DELETE FROM sealed WHERE name = $1";
 
 /// Sealed when a database is first opened, and opened ever after: a wrong key is noticed at once.
-const PROBE: &str = "probe";
+pub(crate) const PROBE: &str = "probe";
 
 #[async_trait]
 impl Vault for SqlStore {
@@ -59,7 +59,7 @@ impl SqlStore {
         Ok(())
     }
 
-    async fn unseal(&self, name: String) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(crate) async fn unseal(&self, name: String) -> Result<Option<Vec<u8>>, StoreError> {
         let rows = self.database.read(GET, vec![name.as_str().into()]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let value = self.sealer.open(&name, &row.bytes(0)?).map_err(|_| {

@@ -15,7 +15,8 @@ use crate::postgres::Server;
 
 /// The key of all databases of the suite.
 pub const KEY: SealKey = SealKey::new([7; 32]);
-const OTHER_KEY: SealKey = SealKey::new([8; 32]);
+/// A key that is none of theirs.
+pub const OTHER_KEY: SealKey = SealKey::new([8; 32]);
 
 /// The ports to one database.
 #[derive(Clone)]
@@ -47,6 +48,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Opens a database that is there with a key that is not its own; none if the backend has no keys.
     async fn open_with_other_key(&self, database: &str) -> Option<Result<Ports>>;
+
+    /// Where a database is; none if the backend has nothing that lasts.
+    fn address(&self, database: &str) -> Option<Result<String>>;
 }
 
 /// Databases in memory.
@@ -65,6 +69,10 @@ impl Backend for InMemory {
     async fn open_with_other_key(&self, _: &str) -> Option<Result<Ports>> {
         None
     }
+
+    fn address(&self, _: &str) -> Option<Result<String>> {
+        None
+    }
 }
 
 /// SQLite files in a directory.
@@ -75,8 +83,11 @@ pub struct Files {
 
 impl Files {
     async fn open_with(&self, database: &str, key: SealKey) -> Result<Ports> {
-        let path = self.directory.join(format!("{database}.db"));
-        Ok(Ports::of(&Arc::new(SqlStore::open(&path.display().to_string(), key).await?)))
+        Ok(Ports::of(&Arc::new(SqlStore::open(&self.path(database), key).await?)))
+    }
+
+    fn path(&self, database: &str) -> String {
+        self.directory.join(format!("{database}.db")).display().to_string()
     }
 }
 
@@ -88,6 +99,10 @@ impl Backend for Files {
 
     async fn open_with_other_key(&self, database: &str) -> Option<Result<Ports>> {
         Some(self.open_with(database, OTHER_KEY).await)
+    }
+
+    fn address(&self, database: &str) -> Option<Result<String>> {
+        Some(Ok(self.path(database)))
     }
 }
 
@@ -110,5 +125,9 @@ impl Backend for Served {
             Ok(Ports::of(&Arc::new(SqlStore::open(&address, OTHER_KEY).await?)))
         };
         Some(open.await)
+    }
+
+    fn address(&self, database: &str) -> Option<Result<String>> {
+        Some(self.server.database(database))
     }
 }

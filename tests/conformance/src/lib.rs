@@ -7,4 +7,5 @@ pub mod generate;
 pub mod postgres;
 mod suite;
 
+pub use cases::backup::carried_over;
 pub use suite::{Subject, run};

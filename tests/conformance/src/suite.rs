@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::{
     backend::{Backend, Ports},
-    cases::{attempts, blobs, history, lease, ledger, logs, store, vault},
+    cases::{attempts, backup, blobs, history, lease, ledger, logs, store, vault},
 };
 
 /// Cases that run at once: most of their time they wait for a disk.
@@ -21,6 +21,11 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// The databases of a case on a backend.
+    pub fn new(backend: Arc<dyn Backend>, case: &'static str) -> Self {
+        Self { backend, case }
+    }
+
     /// The case's database; opened again, the same one with all that is in it.
     pub async fn open(&self) -> Result<Ports> {
         self.backend.open(self.case).await
@@ -29,6 +34,16 @@ impl Subject {
     /// A further database of the case.
     pub async fn open_further(&self, which: u64) -> Result<Ports> {
         self.backend.open(&format!("{}-{which}", self.case)).await
+    }
+
+    /// Where the case's database is; none if the backend has nothing that lasts.
+    pub fn address(&self) -> Option<Result<String>> {
+        self.backend.address(self.case)
+    }
+
+    /// Where a further database of the case is.
+    pub fn further_address(&self, which: u64) -> Option<Result<String>> {
+        self.backend.address(&format!("{}-{which}", self.case))
     }
 
     /// The case's database with another key; none if the backend has no keys.
@@ -73,6 +88,12 @@ fn all() -> Vec<Case> {
         case("secrets-by-reference", vault::by_reference),
         case("secrets-by-name", vault::by_name),
         case("a-wrong-key-opens-nothing", vault::a_wrong_key_opens_nothing),
+        case("a-backup-comes-back", backup::comes_back),
+        case("a-backup-is-of-one-moment", backup::of_one_moment),
+        case("a-damaged-backup-leaves-nothing", backup::damaged_leaves_nothing),
+        case("a-backup-goes-into-an-empty-database-alone", backup::into_an_empty_database_alone),
+        case("a-backup-has-one-key", backup::one_key),
+        case("numbers-go-on-after-a-restore", backup::numbers_go_on),
         case("an-address-has-one-owner", ledger::an_address_has_one_owner),
         case("claims-are-listed-and-released", ledger::listed_and_released),
     ]
@@ -83,7 +104,7 @@ pub async fn run(backend: Arc<dyn Backend>) -> Result<()> {
     let cases = all();
     let count = cases.len();
     let outcomes = stream::iter(cases).map(|case| {
-        let subject = Subject { backend: backend.clone(), case: case.name };
+        let subject = Subject::new(backend.clone(), case.name);
         // A task of its own, so that a panic is one failed case.
         let running = tokio::spawn((case.run)(subject));
         async move { (case.name, running.await.context("it panicked").flatten()) }

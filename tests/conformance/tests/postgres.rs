@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use rebar_conformance::{
-    backend::{KEY, Served},
+    Subject,
+    backend::{Files, KEY, Served},
+    carried_over,
     postgres::Server,
     run,
 };
@@ -17,8 +19,17 @@ fn postgres_conforms() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         run(Arc::new(Served { server: server.clone() })).await?;
-        the_twins_have_equal_tables(&server).await
+        the_twins_have_equal_tables(&server).await?;
+        what_one_backs_up_the_other_restores(&server).await
     })
+}
+
+async fn what_one_backs_up_the_other_restores(server: &Arc<Server>) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let files = Subject::new(Arc::new(Files { directory: directory.path().to_owned() }), "carried");
+    let served = Subject::new(Arc::new(Served { server: server.clone() }), "carried");
+    carried_over(&files, &served).await?;
+    carried_over(&served, &files).await
 }
 
 async fn the_twins_have_equal_tables(server: &Server) -> Result<()> {

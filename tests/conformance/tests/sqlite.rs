@@ -18,7 +18,7 @@ use rebar_conformance::{
 };
 use rebar_model::{Seq, World};
 use rebar_ports::{HistoryQuery, Store as _};
-use rebar_store_sql::SqlStore;
+use rebar_store_sql::{SqlStore, backed_up};
 
 const KILLS: u64 = 5;
 
@@ -46,6 +46,17 @@ async fn the_file_is_for_its_owner_alone() -> Result<()> {
 async fn a_place_without_directory_is_named_in_the_error() -> Result<()> {
     let error = SqlStore::open("/nowhere/at/all/rebar.db", KEY).await.err().context("it opened")?;
     ensure!(format!("{error}").contains("/nowhere/at/all/rebar.db"), "{error}");
+    Ok(())
+}
+
+/// A new table or column belongs into backups too.
+#[tokio::test]
+async fn a_backup_leaves_nothing_out() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let store = SqlStore::open(&directory.path().join("rebar.db").display().to_string(), KEY).await?;
+    let mut tables = store.tables().await?;
+    tables.retain(|name, _| !["lease", "meta"].contains(&name.as_str()));
+    ensure!(tables == backed_up(), "the database has {tables:#?}\na backup takes {:#?}", backed_up());
     Ok(())
 }
 

@@ -143,6 +143,11 @@ impl House {
         assert!(answered.is_ok(), "the engine does not answer: {last}\n{}", self.log());
     }
 
+    /// Has the engine remember elsewhere from its next start on.
+    pub fn remember_in(&mut self, database: &str) {
+        self.database = Some(database.to_owned());
+    }
+
     /// What the engine said.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("engine.log")).unwrap_or_default()

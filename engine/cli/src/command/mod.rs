@@ -4,6 +4,7 @@
 mod address;
 pub mod apply;
 pub mod attr;
+pub mod backup;
 pub mod completion;
 pub mod context;
 pub mod deployment;
@@ -15,11 +16,13 @@ pub mod login;
 pub mod logs;
 pub mod man;
 pub mod node;
+mod place;
 pub mod plan;
 pub mod profile;
 mod protected;
 pub mod prove;
 pub mod redeploy;
+pub mod restore;
 pub mod retry;
 pub mod service;
 mod set;
@@ -58,6 +61,8 @@ pub async fn run(app: &App, command: Command) -> Result<Exit, Failure> {
         Command::Logout(args) => login::logout(app, args),
         Command::Whoami => login::whoami(app).await,
         Command::Serve(args) => Box::pin(serve::run(*args)).await.map(|()| Exit::Done).map_err(Failure::from),
+        Command::Backup(args) => Box::pin(backup::run(app, &args)).await,
+        Command::Restore(args) => Box::pin(restore::run(app, &args)).await,
         Command::Demo(args) => Box::pin(demo::run(*args)).await.map(|()| Exit::Done).map_err(Failure::from),
         Command::Completion(args) => completion::run(app, &args),
         Command::Man(args) => man::run(app, &args),

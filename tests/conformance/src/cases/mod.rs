@@ -6,6 +6,7 @@ use rebar_model::{Actor, Change, Epoch, Record, Seq, Span};
 use rebar_ports::Store;
 
 pub(crate) mod attempts;
+pub(crate) mod backup;
 pub(crate) mod blobs;
 pub(crate) mod history;
 pub(crate) mod lease;
