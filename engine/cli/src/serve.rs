@@ -8,6 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use ipnet::Ipv4Net;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use self::house::House;
@@ -87,6 +88,7 @@ pub enum LogFormat {
 /// Serves until a signal asks it to end.
 pub async fn run(args: Args) -> Result<()> {
     trace(args.log_format);
+    raise_open_files();
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_on_signal(stop.clone()));
     let served = serve(args, &stop).await;
@@ -117,6 +119,15 @@ async fn serve(args: Args, stop: &CancellationToken) -> Result<()> {
     }
     house.close().await;
     Ok(())
+}
+
+/// Every agent is an open file, and the usual soft limit is 1,024.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, open_files = ?limit.current, "the limit of open files stays as it is");
+    }
 }
 
 /// Writes the log to standard error. A subscriber that is there already, as in a test, stays.

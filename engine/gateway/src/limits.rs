@@ -62,7 +62,7 @@ pub struct Limits {
     pub ping: Duration,
     /// How long a connection without a client certificate may last: long enough to enrol.
     pub anonymous: Duration,
-    /// Connections at one time that showed a node's certificate.
+    /// Connections at one time that showed a node's certificate. Each is a file: the engine's limit of open files has to be higher.
     pub connections: usize,
     /// Connections at one time that showed none.
     pub anonymous_connections: usize,
@@ -79,9 +79,9 @@ impl Default for Limits {
             hello: Duration::from_secs(10),
             ping: Duration::from_secs(5),
             anonymous: Duration::from_secs(30),
-            connections: 4096,
+            connections: 16_384,
             anonymous_connections: 128,
-            sessions: 4096,
+            sessions: 16_384,
             queue: 4096,
         }
     }

@@ -24,11 +24,11 @@ fn the_openapi_document_is_committed() {
 #[test]
 fn every_number_of_this_door_has_a_page() {
     let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/error.rs")).unwrap();
-    let codes: BTreeSet<_> = source.match_indices("\"RB4").map(|(at, _)| source[at + 1..at + 7].to_owned()).collect();
+    let codes: BTreeSet<_> = source.match_indices("\"RB40").map(|(at, _)| source[at + 1..at + 7].to_owned()).collect();
     let pages: BTreeSet<_> = fs::read_dir(docs().join("errors"))
         .unwrap()
         .map(|it| it.unwrap().file_name().into_string().unwrap())
-        .filter_map(|it| it.strip_suffix(".md").filter(|it| it.starts_with("RB4")).map(str::to_owned))
+        .filter_map(|it| it.strip_suffix(".md").filter(|it| it.starts_with("RB40")).map(str::to_owned))
         .collect();
     assert_eq!(codes, pages);
     for code in codes {

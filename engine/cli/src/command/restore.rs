@@ -109,8 +109,7 @@ fn settle(mut world: World, now: Timestamp) -> Vec<Change> {
 /// The attempts under way that agents carry out. Those of services go on: a service is asked again for the whole of what is desired.
 fn on_agents(world: &World) -> impl Iterator<Item = &Attempt> {
     let remote = |it: &&Attempt| {
-        let role = world.node_role(&it.node_role).and_then(|it| world.role_of(&it.spec));
-        it.node.is_some() && role.is_none_or(|it| it.manifest.spec.runner.on_agent())
+        it.node.is_some() && world.role_carried_out(it).is_none_or(|it| it.manifest.spec.runner.on_agent())
     };
     world.attempts().values().filter(remote)
 }
