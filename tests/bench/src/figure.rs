@@ -14,6 +14,8 @@ pub enum Bar {
     AtLeast(f64),
     /// At most this.
     AtMost(f64),
+    /// Only what its peer says, which the runner compares it with.
+    Beside,
 }
 
 /// One measured figure.
@@ -35,6 +37,7 @@ impl Figure {
         let (bar, holds) = match bar {
             Bar::AtLeast(limit) => (format!(">= {limit}"), value >= limit),
             Bar::AtMost(limit) => (format!("<= {limit}"), value <= limit),
+            Bar::Beside => (String::new(), true),
         };
         Self { name, value: rounded(value), unit, bar, holds, detail: Map::new() }
     }
