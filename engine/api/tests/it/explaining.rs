@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::fixture::{Fixture, PATIENCE, changed};
+use crate::fixture::{CLIENT, Fixture, PATIENCE, changed};
 
 #[tokio::test]
 async fn the_root_cause_comes_first() {
@@ -37,19 +37,10 @@ async fn the_root_cause_comes_first() {
     fixture.refused(fixture.request(Method::GET, "/deployments/nope/explain"), 404, "RB2001").await;
 }
 
-/// The role `client` as the package has it, and as a name that the service waits for.
-const CLIENT: &str = "\
-metadata: {name: client, summary: Use it}
-spec:
-  scope: node
-  runner: {type: script}
-  inputs:
-    url: {schema: {type: string}, from: {role: server, output: url}}
-  phases:
-    apply: {run: apply.sh, timeout: 1m}
-    undo: {run: undo.sh, timeout: 1m}
-";
+/// The role `client` as a name that the service waits for.
 const NAMED: &str = "\
+apiVersion: rebar.dev/v1
+kind: Role
 metadata: {name: client, summary: Use it, importance: low}
 spec:
   scope: node

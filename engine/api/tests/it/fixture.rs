@@ -308,7 +308,8 @@ spec:
     undo: {run: undo.sh, timeout: 1m}
 ";
 
-const CLIENT: &str = "\
+/// The role `client` of the small workload.
+pub const CLIENT: &str = "\
 apiVersion: rebar.dev/v1
 kind: Role
 metadata: {name: client, summary: Use it}
