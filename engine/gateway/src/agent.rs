@@ -11,29 +11,17 @@ use rebar_proto::{
     v1::{AgentMessage, FetchRequest, FetchResponse, RenewRequest, RenewResponse, agent_server::Agent},
 };
 use tokio::sync::Semaphore;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::{
-    Limits, convert, enrolment,
-    outbox::{self, OutStream},
-    peer::Peer,
-    registry::Registry,
-    session::Session,
-    status,
-};
+use crate::{convert, enrolment, outbox::OutStream, peer::Peer, sessions::Sessions, status};
 
 /// The service.
 pub(crate) struct AgentService {
+    pub(crate) sessions: Sessions,
     pub(crate) door: Arc<dyn AgentDoor>,
     pub(crate) authority: Arc<dyn Authority>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) limits: Limits,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) sessions: Arc<Semaphore>,
     pub(crate) fetches: Arc<Semaphore>,
-    pub(crate) tasks: TaskTracker,
-    pub(crate) stop: CancellationToken,
 }
 
 #[tonic::async_trait]
@@ -46,32 +34,13 @@ impl Agent for AgentService {
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let peer = peer(&request)?;
-        let Ok(permit) = self.sessions.clone().try_acquire_owned() else {
-            tracing::warn!(node = %peer.node, limit = self.limits.sessions, "session refused: too many");
-            return Err(Status::resource_exhausted("too many sessions; come back later"));
-        };
-        let (outbox, stream) = outbox::channel(self.limits.queue);
-        let session = Session {
-            peer,
-            door: self.door.clone(),
-            clock: self.clock.clone(),
-            limits: self.limits.clone(),
-            registry: self.registry.clone(),
-            stop: self.stop.clone(),
-        };
-        let inbound = request.into_inner();
-        // The answer begins before hello is read, since a client may wait for it before it says anything.
-        self.tasks.spawn(async move {
-            session.run(inbound, outbox).await;
-            drop(permit);
-        });
-        Ok(Response::new(stream))
+        Ok(Response::new(self.sessions.open(peer.node, peer.hang_up, request.into_inner())?))
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewResponse>, Status> {
         let Peer { node, .. } = peer(&request)?;
         // A session means that the engine still knows the node: one that was removed must not renew itself for ever.
-        if !self.registry.has(&node) {
+        if !self.sessions.has(&node) {
             return Err(Status::failed_precondition("a certificate is renewed during a session; open one first"));
         }
         let RenewRequest { csr_pem } = request.into_inner();

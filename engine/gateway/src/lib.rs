@@ -12,9 +12,12 @@ mod peer;
 mod registry;
 mod serve;
 mod session;
+mod sessions;
 mod status;
 mod tls;
 
 pub use access::OPEN_METHODS;
 pub use limits::Limits;
+pub use outbox::OutStream;
 pub use serve::{Gateway, GatewayConfig, GatewayError};
+pub use sessions::Sessions;

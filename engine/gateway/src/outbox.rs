@@ -29,7 +29,7 @@ pub(crate) struct Outbox {
 }
 
 /// The end that the connection reads from: the answer of the `Session` call.
-pub(crate) struct OutStream {
+pub struct OutStream {
     queue: mpsc::Receiver<EngineMessage>,
     shared: Arc<Shared>,
 }

@@ -30,7 +30,7 @@ use crate::{
         Limits, STOP, STREAMS_PER_CONNECTION,
     },
     peer::{self, Named, Peer},
-    registry::Registry,
+    sessions::Sessions,
     tls::{self, TlsError},
 };
 
@@ -122,17 +122,8 @@ fn routes(
     stop: &CancellationToken,
 ) -> Routes {
     let enrolment = EnrolmentService { door: door.clone(), authority: authority.clone(), clock: clock.clone() };
-    let agent = AgentService {
-        door,
-        authority,
-        clock,
-        limits: limits.clone(),
-        registry: Arc::new(Registry::default()),
-        sessions: Arc::new(Semaphore::new(limits.sessions)),
-        fetches: Arc::new(Semaphore::new(FETCHES)),
-        tasks: tasks.clone(),
-        stop: stop.clone(),
-    };
+    let sessions = Sessions::new(door.clone(), clock.clone(), limits.clone(), tasks.clone(), stop.clone());
+    let agent = AgentService { sessions, door, authority, clock, fetches: Arc::new(Semaphore::new(FETCHES)) };
     Routes::default()
         .add_service(EnrolmentServer::new(enrolment).max_decoding_message_size(ENROL_MESSAGE))
         .add_service(

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures::{Stream, StreamExt};
 use prost::Message;
 use rebar_model::{Epoch, NodeName};
 use rebar_ports::{AgentCommand, AgentDoor, AgentGone, AgentSession, Clock, DoorError, SessionId};
@@ -12,7 +13,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 use crate::{
     Limits,
@@ -93,6 +94,11 @@ impl AgentSession for Commands {
     }
 }
 
+/// What an agent says, whatever carries it.
+pub(crate) trait Inbound: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin {}
+
+impl<S: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin> Inbound for S {}
+
 /// What a session needs.
 pub(crate) struct Session {
     pub(crate) peer: Peer,
@@ -117,7 +123,7 @@ struct Open {
 
 impl Session {
     /// Runs until it is over, whoever ends it.
-    pub(crate) async fn run(self, inbound: Streaming<AgentMessage>, outbox: Outbox) {
+    pub(crate) async fn run(self, inbound: impl Inbound, outbox: Outbox) {
         let end = self.converse(inbound, &outbox).await;
         let node = &self.peer.node;
         match &end {
@@ -130,14 +136,15 @@ impl Session {
         }
     }
 
-    async fn converse(&self, mut inbound: Streaming<AgentMessage>, outbox: &Outbox) -> End {
+    async fn converse(&self, mut inbound: impl Inbound, outbox: &Outbox) -> End {
         let hello = tokio::select! {
+            biased;
             () = self.stop.cancelled() => return End::Stopping,
-            hello = timeout(self.limits.hello, inbound.message()) => match hello {
+            hello = timeout(self.limits.hello, inbound.next()) => match hello {
                 Err(_) => return End::NoHello,
-                Ok(Err(status)) => return broken(&status),
-                Ok(Ok(None)) => return End::Closed,
-                Ok(Ok(Some(message))) => convert::hello(message),
+                Ok(None) => return End::Closed,
+                Ok(Some(Err(status))) => return broken(&status),
+                Ok(Some(Ok(message))) => convert::hello(message),
             },
         };
         let hello = match hello {
@@ -168,7 +175,7 @@ impl Session {
         id: SessionId,
         epoch: Epoch,
         open: &mut Open,
-        mut inbound: Streaming<AgentMessage>,
+        mut inbound: impl Inbound,
         outbox: &Outbox,
     ) -> End {
         let node = &self.peer.node;
@@ -187,8 +194,9 @@ impl Session {
     }
 
     /// Waits for one thing and does what follows from it.
-    async fn turn(&self, open: &mut Open, inbound: &mut Streaming<AgentMessage>, outbox: &Outbox) -> Result<(), End> {
+    async fn turn(&self, open: &mut Open, inbound: &mut impl Inbound, outbox: &Outbox) -> Result<(), End> {
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => return Err(End::Stopping),
             () = open.replaced.cancelled() => return Err(End::Replaced),
             () = open.overflow.cancelled() => return Err(End::Overflow),
@@ -204,8 +212,8 @@ impl Session {
                 self.forward(command, open, outbox)?;
             }
             _ = open.pings.tick() => open.ping(outbox)?,
-            message = inbound.message(), if !open.lanes.is_full() => {
-                let message = message.map_err(|status| broken(&status))?.ok_or(End::Closed)?;
+            message = inbound.next(), if !open.lanes.is_full() => {
+                let message = message.ok_or(End::Closed)?.map_err(|status| broken(&status))?;
                 open.heard = true;
                 let size = message.encoded_len();
                 if let Some(job) = convert::job(message, self.clock.now())? {

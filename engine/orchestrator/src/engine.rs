@@ -114,6 +114,7 @@ async fn keep_lease(shared: SharedRef, epoch: Epoch, stop: CancellationToken) {
     loop {
         let now = shared.ports.clock.now();
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = shared.ports.clock.sleep_until(third.after(now)) => {}
         }

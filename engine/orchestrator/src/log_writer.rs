@@ -18,6 +18,7 @@ pub(crate) async fn run(shared: SharedRef, mut queue: mpsc::Receiver<LogPiece>, 
     let mut waiting = Vec::with_capacity(MAX_LOG_QUEUE);
     loop {
         let count = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             count = queue.recv_many(&mut waiting, MAX_LOG_QUEUE) => count,
         };

@@ -19,6 +19,7 @@ use crate::shared::SharedRef;
 pub(crate) async fn run(shared: SharedRef, mut effects: mpsc::Receiver<Effect>, stop: CancellationToken) {
     loop {
         let effect = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             effect = effects.recv() => match effect {
                 Some(effect) => effect,

@@ -315,6 +315,7 @@ impl Owner {
             }
             let again = RETRY_PAUSE.after(self.shared.ports.clock.now());
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return false,
                 () = self.shared.ports.clock.sleep_until(again) => {}
             }

@@ -46,6 +46,7 @@ pub(crate) async fn run(shared: SharedRef, place: usize, stop: CancellationToken
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = shared.kicks[place].notified() => {}
             () = service.changed() => {}

@@ -45,6 +45,7 @@ impl Standby {
             }
             let again = FOLLOW_PAUSE.after(ports.clock.now());
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return None,
                 () = ports.clock.sleep_until(again) => {}
             }

@@ -119,7 +119,9 @@ fn groups(rng: &mut Rng) -> Value {
 /// A role that an agent runs.
 fn script(rng: &mut Rng, spec: &mut Value) {
     spec["runner"] = json!({"type": "script"});
-    spec["outputs"] = json!({"out": {"schema": {"type": "integer"}}});
+    let secret = rng.u8(..5) == 0;
+    let kind = if secret { "string" } else { "integer" };
+    spec["outputs"] = json!({"out": {"schema": {"type": kind}, "secret": secret}});
     spec["phases"] = phases(rng);
     if rng.u8(..3) == 0 {
         spec["concurrency"] = json!({"lock": "apt"});

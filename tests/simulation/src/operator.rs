@@ -9,7 +9,7 @@ use rebar_model::{
     Actor, Connection, DeploymentSpec, Digest, EnrolToken, Facts, Node, NodeMode, NodeName, ParameterScope,
     ProviderKind, RoleName, TokenHash, World,
 };
-use rebar_scheduler::{Command, Input, NodeRemoval, plan, protected};
+use rebar_scheduler::{Command, NodeRemoval, plan, protected};
 use serde_json::json;
 
 use crate::generate::{PARAMETERS, deployment_name, parse};
@@ -19,12 +19,8 @@ pub(crate) fn actor() -> Actor {
     Actor("operator".to_owned())
 }
 
-pub(crate) fn command(command: Command) -> Input {
-    Input::Command { by: actor(), command }
-}
-
 /// Takes a node under care.
-pub(crate) fn add_node(name: &NodeName, now: Timestamp) -> Input {
+pub(crate) fn add_node(name: &NodeName, now: Timestamp) -> Command {
     let node = Node {
         name: name.clone(),
         provider: ProviderKind::Join,
@@ -42,7 +38,7 @@ pub(crate) fn add_node(name: &NodeName, now: Timestamp) -> Input {
         expires_at: now,
         used_at: None,
     };
-    command(Command::AddNode { node: Box::new(node), token })
+    Command::AddNode { node: Box::new(node), token }
 }
 
 /// How an operator treats what is protected.
@@ -65,8 +61,7 @@ impl Care {
 }
 
 /// The protected roles that a command names.
-pub(crate) fn named(input: &Input) -> &[RoleName] {
-    let Input::Command { command, .. } = input else { return &[] };
+pub(crate) fn named(command: &Command) -> &[RoleName] {
     match command {
         Command::Accept { allowed, .. }
         | Command::Rebuild { allowed, .. }
@@ -77,50 +72,46 @@ pub(crate) fn named(input: &Input) -> &[RoleName] {
 }
 
 /// Plans and accepts; none if the plan has mistakes.
-pub(crate) fn apply(world: &World, care: Care) -> Option<Input> {
+pub(crate) fn apply(world: &World, care: Care) -> Option<Command> {
     let deployment = deployment_name();
     let plan = plan(world, &deployment).ok()?;
     let allowed = care.allowed(plan.protected);
-    Some(command(Command::Accept { deployment, plan: plan.id, grants: plan.destructive, allowed }))
+    Some(Command::Accept { deployment, plan: plan.id, grants: plan.destructive, allowed })
 }
 
 /// The wishes with other members.
-pub(crate) fn members(world: &World, change: impl FnOnce(&mut DeploymentSpec)) -> Option<Input> {
+pub(crate) fn members(world: &World, change: impl FnOnce(&mut DeploymentSpec)) -> Option<Command> {
     let name = deployment_name();
     let mut spec = world.deployments().get(&name)?.spec.clone();
     change(&mut spec);
-    Some(command(Command::ChangeDeployment { name, spec }))
+    Some(Command::ChangeDeployment { name, spec })
 }
 
-/// Something that an operator does; several inputs in a row.
-pub(crate) fn whim(rng: &mut Rng, world: &World) -> Vec<Input> {
+/// Something that an operator does; several commands in a row.
+pub(crate) fn whim(rng: &mut Rng, world: &World) -> Vec<Command> {
     let deployment = deployment_name();
     let reason = "because".to_owned();
     let set = |rng: &mut Rng| {
         let name = rng.choice(PARAMETERS).unwrap_or("p0");
         let value = Some(json!(rng.u8(..4)));
-        command(Command::SetParameter {
-            scope: ParameterScope::Deployment(deployment_name()),
-            name: parse(name),
-            value,
-        })
+        Command::SetParameter { scope: ParameterScope::Deployment(deployment_name()), name: parse(name), value }
     };
     match rng.u8(..12) {
         0..4 => vec![set(rng)],
         4..6 => apply(world, Care::of(rng)).into_iter().collect(),
-        6 => vec![command(Command::Retry { deployment, ids: Vec::new() })],
-        7 => vec![command(Command::Pause { deployment, reason })],
-        8 => vec![command(Command::Resume { deployment })],
-        9 => vec![command(Command::Cancel { deployment, reason })],
+        6 => vec![Command::Retry { deployment, ids: Vec::new() }],
+        7 => vec![Command::Pause { deployment, reason }],
+        8 => vec![Command::Resume { deployment }],
+        9 => vec![Command::Cancel { deployment, reason }],
         10 => {
             let allowed = Care::of(rng).allowed(protected(world, &deployment));
-            vec![command(Command::Rebuild { deployment, allowed })]
+            vec![Command::Rebuild { deployment, allowed }]
         }
         _ => shrink_or_grow(rng, world),
     }
 }
 
-fn shrink_or_grow(rng: &mut Rng, world: &World) -> Vec<Input> {
+fn shrink_or_grow(rng: &mut Rng, world: &World) -> Vec<Command> {
     let Some(deployment) = world.deployments().get(&deployment_name()) else { return Vec::new() };
     let members: Vec<NodeName> = deployment.spec.groups.values().flatten().cloned().collect();
     let spare: Vec<&NodeName> = world.nodes().keys().filter(|it| !members.contains(it)).collect();
@@ -137,13 +128,13 @@ fn shrink_or_grow(rng: &mut Rng, world: &World) -> Vec<Input> {
     }
 }
 
-fn members_of(world: &World, change: impl FnOnce(&mut Vec<NodeName>)) -> Vec<Input> {
+fn members_of(world: &World, change: impl FnOnce(&mut Vec<NodeName>)) -> Vec<Command> {
     let group = parse("back");
     members(world, |spec| change(spec.groups.entry(group).or_default())).into_iter().collect()
 }
 
 /// Gives up a node for good.
-pub(crate) fn gone(world: &World, node: NodeName) -> Input {
+pub(crate) fn gone(world: &World, node: NodeName) -> Command {
     let allowed = protected(world, &deployment_name());
-    command(Command::RemoveNode { node, removal: NodeRemoval::Gone { allowed } })
+    Command::RemoveNode { node, removal: NodeRemoval::Gone { allowed } }
 }

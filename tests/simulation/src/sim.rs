@@ -1,50 +1,43 @@
-//! The simulation itself: one queue of things that will happen, ordered by time, and one step after the other. The engine's part is the
-//! real one: step, commit, publish, effects; and a restart in between forgets whatever was not committed.
+//! One simulation from its seed to its summary: sets the stage, lets the storm pass, calms down, and demands that everything settles.
+//! What goes wrong is in `nemesis`, what the operator wants in `operator`, what must never be in `audit`.
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
-    sync::Arc,
+    cell::RefCell,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use fastrand::Rng;
 use jiff::Timestamp;
-use rebar_model::{
-    Actor, Attempt, AttemptId, AttemptKind, Change, DeploymentSpec, Digest, Epoch, Failure, FailureKind, Ident, Intent,
-    NodeName, Record, Report, RoleName, Span, State, World,
+use rebar_model::{Change, DeploymentSpec, Digest, NodeName, Workload, World};
+use rebar_orchestrator::EngineError;
+use rebar_scheduler::Command;
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::{Instant, sleep, timeout},
 };
-use rebar_scheduler::{Command, Effect, Input, invariants, step};
-use serde_json::json;
 
 use crate::{
     agent::Agent,
+    audit::Audit,
+    chance::{Chance, Faults},
+    engines::Engines,
+    gate::Pulse,
     generate::{self, deployment_name, parse},
+    machine::Machine,
+    nemesis::{self, STORM},
+    network::Network,
     operator::{self, Care},
+    store::Database,
 };
 
-/// How much goes wrong.
-#[derive(Debug, Clone, Copy)]
-pub struct Faults {
-    /// Attempts that fail, of a hundred.
-    pub failures: u8,
-    /// Messages after which a link drops, of a thousand.
-    pub drops: u16,
-    /// Steps after which the engine is killed, of a thousand.
-    pub kills: u16,
-    /// Dispatches that are said twice, of a hundred.
-    pub doubles: u8,
-    /// Whims of the operator in the whole run.
-    pub whims: u32,
-    /// Nodes that vanish for good.
-    pub losses: u32,
-}
-
-impl Faults {
-    /// Nothing goes wrong.
-    pub const NONE: Self = Self { failures: 0, drops: 0, kills: 0, doubles: 0, whims: 0, losses: 0 };
-    /// Everything goes wrong.
-    pub const STORM: Self = Self { failures: 20, drops: 40, kills: 15, doubles: 20, whims: 12, losses: 1 };
-}
+/// Settling takes no longer than this: a run that gets here does not end.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(30);
+/// How long an operator waits for an answer before he asks again.
+const ANSWER: Duration = Duration::from_secs(20);
+/// Between two looks at whether something still happens.
+pub(crate) const LOOK: Duration = Duration::from_millis(700);
 
 /// What a simulation came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,450 +46,267 @@ pub struct Summary {
     pub history: Digest,
     /// How many changes it has.
     pub changes: usize,
-    /// How many attempts were started.
+    /// How many attempts were begun on machines.
     pub attempts: usize,
-    /// How many steps it took.
-    pub steps: usize,
-}
-
-/// More steps than any run of this size can need: a run that gets here does not end.
-const MAX_STEPS: usize = 60_000;
-
-#[derive(Debug, Clone)]
-enum Event {
-    /// A message reaches the engine, if its session is still the same.
-    ToEngine { node: NodeName, session: u64, input: Input },
-    /// A dispatch reaches an agent.
-    Dispatch { node: NodeName, session: u64, attempt: Box<Attempt> },
-    /// A cancel reaches an agent.
-    Cancel { node: NodeName, session: u64, attempt: AttemptId },
-    /// An acknowledgement reaches an agent.
-    Release { node: NodeName, session: u64, attempt: AttemptId },
-    /// An attempt ends on its node.
-    Finish { node: NodeName, attempt: AttemptId, report: Report },
-    /// A link comes back.
-    Connect { node: NodeName },
-    /// The services look at what is desired.
-    Observe,
-    /// An operator has a whim.
-    Whim,
-    /// A node vanishes for good.
-    Lose,
-    /// Time to look at the timers.
-    Tick,
+    /// How long it took in simulated time.
+    pub took: Duration,
 }
 
 /// A whole Rebar in one thread.
-pub struct Sim {
-    rng: Rng,
-    faults: Faults,
-    now: Timestamp,
-    order: u64,
-    queue: BinaryHeap<Reverse<(Timestamp, u64)>>,
-    events: BTreeMap<u64, Event>,
-    world: World,
-    committed: Vec<Record>,
-    agents: BTreeMap<NodeName, Agent>,
-    attempts: BTreeMap<AttemptId, u32>,
-    /// The protected roles that the operator named at some time.
-    named: BTreeSet<RoleName>,
-    steps: usize,
+pub(crate) struct Sim {
+    pub(crate) chance: Chance,
+    pub(crate) audit: Audit,
+    pub(crate) database: Database,
+    pub(crate) engines: Arc<Engines>,
+    pub(crate) network: Network,
+    /// What the roles are drawn from.
+    shape: u64,
+    machines: Mutex<BTreeMap<NodeName, Hosted>>,
+}
+
+/// A machine and the process of its agent.
+pub(crate) struct Hosted {
+    pub(crate) machine: Machine,
+    agent: Option<JoinHandle<()>>,
+    pub(crate) gone: bool,
+}
+
+thread_local! {
+    /// What went wrong in a task: the runtime would only note that the task is gone.
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn listen_for_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.with_borrow_mut(|it| it.push(info.to_string()));
+            before(info);
+        }));
+    });
+    PANICS.with_borrow_mut(Vec::clear);
+}
+
+/// A task that panicked fails the run.
+pub(crate) fn assert_no_panic() {
+    let panics = PANICS.with_borrow(Clone::clone);
+    assert!(panics.is_empty(), "a task panicked: {}", panics.join("; "));
+}
+
+/// Runs one simulation. Panics, with what happened, when something is as it must never be or does not settle.
+pub fn run(seed: u64, faults: Faults) -> Summary {
+    listen_for_panics();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.unwrap_or_else(|error| panic!("a runtime of one thread: {error}"));
+    runtime.block_on(async {
+        let began = Instant::now();
+        let sim = Arc::new(Sim::new(seed, faults));
+        sim.set_stage().await;
+        sim.weather().await;
+        sim.calm().await;
+        assert_no_panic();
+        sim.summary(began.elapsed())
+    })
 }
 
 impl Sim {
-    /// A deployment of random roles on random nodes, all from one seed.
-    pub fn new(seed: u64, faults: Faults) -> Self {
-        let mut sim = Self {
-            rng: Rng::with_seed(seed),
-            faults,
-            now: Timestamp::UNIX_EPOCH,
-            order: 0,
-            queue: BinaryHeap::new(),
-            events: BTreeMap::new(),
-            world: World::default(),
-            committed: Vec::new(),
-            agents: BTreeMap::new(),
-            attempts: BTreeMap::new(),
-            named: BTreeSet::new(),
-            steps: 0,
-        };
-        sim.begin();
-        sim
+    fn new(seed: u64, faults: Faults) -> Self {
+        let chance = Chance::new(seed, faults);
+        let audit = Audit::default();
+        let database = Database::default();
+        let shape = chance.draw(|rng| rng.u64(..));
+        let count = chance.draw(|rng| rng.usize(1..4));
+        let engines = Engines::new(count, database.clone(), audit.clone(), chance.clone());
+        let network = Network::new(chance.clone());
+        Self { chance, audit, database, engines, network, shape, machines: Mutex::default() }
     }
 
-    fn begin(&mut self) {
-        self.start_engine();
-        let roles = self.rng.usize(2..10);
-        let workload = generate::workload(&mut self.rng, roles, 0);
+    pub(crate) fn machines(&self) -> MutexGuard<'_, BTreeMap<NodeName, Hosted>> {
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A deployment of random roles on random nodes.
+    async fn set_stage(&self) {
+        for at in 0..self.engines.count() {
+            self.engines.start(at);
+        }
+        let workload = self.workload(0);
         let digest = workload.digest;
-        self.input(operator::command(Command::ImportWorkload { workload: Arc::new(workload) }));
-        let (front, back, spare) = (self.rng.usize(1..4), self.rng.usize(..5), 2);
+        self.insist(Command::ImportWorkload { workload }).await;
+        let (front, back) = self.chance.draw(|rng| (rng.usize(1..4), rng.usize(..5)));
         let names =
             |prefix: &str, count| (1..=count).map(|it| parse(&format!("{prefix}-{it}"))).collect::<Vec<NodeName>>();
-        let (front, back, spare) = (names("f", front), names("b", back), names("s", spare));
+        let (front, back, spare) = (names("f", front), names("b", back), names("s", 2));
         for node in front.iter().chain(&back).chain(&spare) {
-            self.input(operator::add_node(node, self.now));
-            self.agents.insert(node.clone(), Agent::default());
-            let node = node.clone();
-            self.later(0..3_000, Event::Connect { node });
+            self.insist(operator::add_node(node, self.now())).await;
+            let machine = Machine::new(node.clone(), self.chance.clone(), self.audit.clone());
+            self.machines().insert(node.clone(), Hosted { machine, agent: None, gone: false });
+            self.start_agent(node);
         }
         let groups = BTreeMap::from([(parse("front"), front), (parse("back"), back)]);
         let spec = DeploymentSpec { workload: digest, groups, profiles: Vec::new() };
-        self.input(operator::command(Command::CreateDeployment { name: deployment_name(), spec }));
-        self.apply();
-        for _ in 0..self.faults.whims {
-            self.later(0..120_000, Event::Whim);
-        }
-        for _ in 0..self.faults.losses {
-            self.later(0..60_000, Event::Lose);
+        self.insist(Command::CreateDeployment { name: deployment_name(), spec }).await;
+        self.apply().await;
+    }
+
+    /// A version of the one workload: the same roles, some of them with other content.
+    fn workload(&self, version: u64) -> Arc<Workload> {
+        let mut rng = Rng::with_seed(self.shape);
+        let roles = rng.usize(2..10);
+        Arc::new(generate::workload(&mut rng, roles, version))
+    }
+
+    /// The operator goes over to another version.
+    pub(crate) async fn change_version(&self, version: u64) {
+        let workload = self.workload(version);
+        let digest = workload.digest;
+        self.ask(Command::ImportWorkload { workload }).await;
+        let change = self.audit.read(|world, _| operator::members(world, |spec| spec.workload = digest));
+        if let Some(change) = change {
+            self.ask(change).await;
         }
     }
 
-    fn apply(&mut self) {
-        if let Some(input) = operator::apply(&self.world, Care::Names) {
-            self.input(input);
+    /// Everything that goes wrong, each thing at its time.
+    async fn weather(self: &Arc<Self>) {
+        let mut acts = JoinSet::new();
+        for act in nemesis::acts(&self.chance) {
+            acts.spawn(nemesis::play(self.clone(), act));
         }
-    }
-
-    fn later(&mut self, millis: std::ops::Range<u64>, event: Event) {
-        let delay = if millis.is_empty() { millis.start } else { self.rng.u64(millis) };
-        self.order += 1;
-        self.queue.push(Reverse((Span::from_millis(delay).after(self.now), self.order)));
-        self.events.insert(self.order, event);
-    }
-
-    /// Runs the storm, then calms down: everything has to settle. Panics, with what happened, when it does not.
-    pub fn run(mut self) -> Summary {
-        self.drain();
-        self.assert_explained();
-        self.calm();
-        self.summary()
-    }
-
-    fn drain(&mut self) {
-        loop {
-            self.set_tick();
-            let Some(Reverse((at, place))) = self.queue.pop() else { return };
-            self.now = self.now.max(at);
-            let Some(event) = self.events.remove(&place) else { continue };
-            self.handle(event);
-            self.steps += 1;
-            assert!(
-                self.steps < MAX_STEPS,
-                "no end after {MAX_STEPS} steps: {:?}",
-                self.world.counts(&deployment_name())
-            );
-            if self.rng.u16(..1_000) < self.faults.kills {
-                self.restart();
-            }
+        sleep(STORM).await;
+        while let Some(played) = acts.join_next().await {
+            assert!(played.is_ok(), "{played:?}");
         }
-    }
-
-    /// The next timer of the World is an event like any other.
-    fn set_tick(&mut self) {
-        let due = self.world.next_timer().map(|(at, _)| *at);
-        let first = self.queue.peek().map(|Reverse((at, _))| *at);
-        if let Some(due) = due
-            && first.is_none_or(|it| due < it)
-        {
-            self.order += 1;
-            self.queue.push(Reverse((due.max(self.now), self.order)));
-            self.events.insert(self.order, Event::Tick);
-        }
-    }
-
-    fn handle(&mut self, event: Event) {
-        match event {
-            Event::ToEngine { node, session, input } => {
-                if self.is_session(&node, session) {
-                    self.input(input);
-                    self.maybe_drop(&node);
-                }
-            }
-            Event::Dispatch { node, session, attempt } => self.on_dispatch(&node, session, *attempt),
-            Event::Cancel { node, session, attempt } => {
-                if self.is_session(&node, session) {
-                    self.on_cancel(&node, attempt);
-                }
-            }
-            Event::Release { node, session, attempt } => {
-                if self.is_session(&node, session)
-                    && let Some(agent) = self.agents.get_mut(&node)
-                {
-                    agent.journal.remove(&attempt);
-                }
-            }
-            Event::Finish { node, attempt, report } => self.on_finish(&node, attempt, report),
-            Event::Connect { node } => self.on_connect(&node),
-            Event::Observe => self.on_observe(),
-            Event::Whim => {
-                for input in operator::whim(&mut self.rng, &self.world) {
-                    self.input(input);
-                }
-            }
-            Event::Lose => self.on_lose(),
-            Event::Tick => self.input(Input::Tick),
-        }
-    }
-
-    fn is_session(&self, node: &NodeName, session: u64) -> bool {
-        self.agents.get(node).is_some_and(|it| it.here && it.session == session)
-    }
-
-    fn maybe_drop(&mut self, node: &NodeName) {
-        if self.rng.u16(..1_000) < self.faults.drops {
-            self.disconnect(node);
-            let node = node.clone();
-            self.later(10..40_000, Event::Connect { node });
-        }
-    }
-
-    fn disconnect(&mut self, node: &NodeName) {
-        if let Some(agent) = self.agents.get_mut(node)
-            && agent.here
-        {
-            agent.here = false;
-            self.input(Input::AgentLost { node: node.clone() });
-        }
-    }
-
-    fn on_connect(&mut self, node: &NodeName) {
-        let Some(agent) = self.agents.get_mut(node).filter(|it| !it.here && !it.dead) else { return };
-        agent.here = true;
-        agent.session += 1;
-        let (held, results, session) = (agent.held(), agent.unacknowledged(), agent.session);
-        self.input(Input::AgentConnected { node: node.clone(), held });
-        for (attempt, report) in results {
-            let input = Input::AttemptEnded { node: Some(node.clone()), attempt, report, phase: None };
-            self.later(1..50, Event::ToEngine { node: node.clone(), session, input });
-        }
-    }
-
-    fn on_dispatch(&mut self, node: &NodeName, session: u64, attempt: Attempt) {
-        if !self.is_session(node, session) {
-            return;
-        }
-        let Some(agent) = self.agents.get_mut(node) else { return };
-        if !agent.dispatch(attempt.id, attempt.epoch, &attempt.node_role) {
-            return;
-        }
-        let starts = self.attempts.entry(attempt.id).or_default();
-        *starts += 1;
-        assert_eq!(*starts, 1, "{} was started twice", attempt.id);
-        let input = Input::AttemptAccepted { node: node.clone(), attempt: attempt.id };
-        self.later(1..20, Event::ToEngine { node: node.clone(), session, input });
-        let report = self.outcome(&attempt);
-        let slow = self.rng.u8(..100) < self.faults.failures / 4;
-        let takes = if slow { 100_000..200_000 } else { 5..5_000 };
-        self.later(takes, Event::Finish { node: node.clone(), attempt: attempt.id, report });
-    }
-
-    fn outcome(&mut self, attempt: &Attempt) -> Report {
-        if self.rng.u8(..100) < self.faults.failures {
-            let kind = match self.rng.u8(..3) {
-                0 => FailureKind::Error,
-                1 => FailureKind::Tempfail,
-                _ => FailureKind::Timeout,
-            };
-            let message = "simulated".to_owned();
-            return Report::Failed(Failure { kind, phase: None, exit_code: None, message, retry_after: None });
-        }
-        // The output depends on some inputs only, so that some re-runs change nothing downstream.
-        let mut outputs = BTreeMap::new();
-        let seen = attempt.inputs.get(&parse::<Ident>("p")).map(|it| it.value.as_u64().unwrap_or(0) / 2);
-        if attempt.phases.contains(&rebar_model::Phase::Apply) {
-            outputs.insert(parse::<Ident>("out"), json!(seen.unwrap_or(0)));
-        }
-        Report::Succeeded { outputs, converged: false, note: None }
-    }
-
-    fn on_cancel(&mut self, node: &NodeName, attempt: AttemptId) {
-        let Some(agent) = self.agents.get_mut(node) else { return };
-        let ended = agent.finish(attempt, Report::Cancelled);
-        let session = agent.session;
-        if ended || agent.journal.contains_key(&attempt) {
-            let input =
-                Input::AttemptEnded { node: Some(node.clone()), attempt, report: Report::Cancelled, phase: None };
-            self.later(1..50, Event::ToEngine { node: node.clone(), session, input });
-        }
-    }
-
-    fn on_finish(&mut self, node: &NodeName, attempt: AttemptId, report: Report) {
-        let Some(agent) = self.agents.get_mut(node).filter(|it| !it.dead) else { return };
-        if agent.finish(attempt, report.clone()) && agent.here {
-            let session = agent.session;
-            let input = Input::AttemptEnded { node: Some(node.clone()), attempt, report, phase: None };
-            self.later(1..50, Event::ToEngine { node: node.clone(), session, input });
-        }
-    }
-
-    /// What the services say about every attempt that waits for them; some are late, some refuse.
-    fn on_observe(&mut self) {
-        let waiting: Vec<_> = self.world.attempts().values().filter(|it| it.node.is_none()).cloned().collect();
-        for attempt in waiting {
-            if self.rng.u8(..100) < self.faults.failures / 2 {
-                self.later(1..90_000, Event::Observe);
-                continue;
-            }
-            let refused = self.rng.u8(..100) < self.faults.failures;
-            let report = if refused {
-                let message = "simulated".to_owned();
-                let kind = FailureKind::Error;
-                Report::Failed(Failure { kind, phase: None, exit_code: None, message, retry_after: None })
-            } else {
-                let address = format!("10.0.0.{}", attempt.inputs.len());
-                let outputs = BTreeMap::from([(parse::<Ident>("address"), json!(address))]);
-                Report::Succeeded { outputs, converged: false, note: None }
-            };
-            self.input(Input::AttemptEnded { node: None, attempt: attempt.id, report, phase: None });
-        }
-    }
-
-    fn on_lose(&mut self) {
-        let there: Vec<_> = self.agents.iter().filter(|(_, it)| !it.dead).map(|(name, _)| name.clone()).collect();
-        if there.len() <= 3 {
-            return;
-        }
-        let Some(node) = self.rng.choice(there) else { return };
-        self.disconnect(&node);
-        if let Some(agent) = self.agents.get_mut(&node) {
-            agent.dead = true;
-        }
-    }
-
-    /// One input through the real scheduler: step, commit, and only then the effects.
-    fn input(&mut self, input: Input) {
-        let named = operator::named(&input).to_vec();
-        let Ok(progress) = step(&mut self.world, input, self.now) else { return };
-        self.named.extend(named);
-        let mut seq = self.world.applied();
-        for change in progress.changes {
-            seq = seq.next();
-            if let Change::AttemptPut { attempt } = &change
-                && attempt.outcome.is_none()
-                && attempt.accepted_at.is_none()
-            {
-                let early = invariants::started_too_early(&self.world, &attempt.node_role);
-                assert_eq!(early, None);
-                self.assert_named(attempt);
-            }
-            self.committed.push(Record { seq, at: self.now, by: Actor::engine(), change });
-        }
-        let newest = AttemptId(self.world.next_attempt().0 - 1);
-        self.world.set_applied(seq, newest);
-        let violations = invariants::violations(&self.world);
-        assert!(violations.is_empty(), "{violations:?}");
-        for effect in progress.effects {
-            self.effect(effect);
-        }
-    }
-
-    /// Nothing of a protected role is taken away before the operator named it.
-    fn assert_named(&self, attempt: &Attempt) {
-        let Some(node_role) = self.world.node_role(&attempt.node_role) else { return };
-        let protected = self.world.role_of(&node_role.spec).is_some_and(|it| it.manifest.spec.protect);
-        let named = attempt.kind == AttemptKind::Apply || self.named.contains(&attempt.node_role.role);
-        assert!(named || !protected, "{} is taken away, and nobody named its role", attempt.node_role);
-    }
-
-    fn effect(&mut self, effect: Effect) {
-        let (Effect::Dispatch { node, attempt } | Effect::Cancel { node, attempt } | Effect::Release { node, attempt }) =
-            effect.clone()
-        else {
-            return self.later(1..2_000, Event::Observe);
-        };
-        let Some(agent) = self.agents.get(&node).filter(|it| it.here) else { return };
-        let session = agent.session;
-        match effect {
-            Effect::Dispatch { .. } => {
-                let Some(known) = self.world.attempts().get(&attempt) else { return };
-                let mut known = Box::new(known.clone());
-                known.epoch = self.world.epoch();
-                if self.rng.u8(..100) < self.faults.doubles {
-                    self.later(1..300, Event::Dispatch { node: node.clone(), session, attempt: known.clone() });
-                }
-                self.later(1..30, Event::Dispatch { node, session, attempt: known });
-            }
-            Effect::Cancel { .. } => self.later(1..30, Event::Cancel { node, session, attempt }),
-            Effect::Release { .. } => self.later(1..30, Event::Release { node, session, attempt }),
-            Effect::Reconcile => {}
-        }
-    }
-
-    /// Kills the engine between two steps and starts it on what was committed.
-    fn restart(&mut self) {
-        let mut replayed = World::default();
-        for record in &self.committed {
-            let applied = replayed.apply_record(record);
-            assert!(applied.is_ok(), "{applied:?}");
-        }
-        assert!(replayed == self.world, "replaying the history gives another World");
-        self.world = replayed;
-        let here: Vec<_> = self.agents.iter().filter(|(_, it)| it.here).map(|(name, _)| name.clone()).collect();
-        for node in here {
-            if let Some(agent) = self.agents.get_mut(&node) {
-                agent.here = false;
-            }
-            self.later(1..3_000, Event::Connect { node });
-        }
-        self.start_engine();
-    }
-
-    fn start_engine(&mut self) {
-        let epoch = Epoch(self.world.epoch().0 + 1);
-        let change = Change::EpochBegan { epoch };
-        let record = Record { seq: self.world.applied().next(), at: self.now, by: Actor::engine(), change };
-        let applied = self.world.apply_record(&record);
-        assert!(applied.is_ok(), "{applied:?}");
-        self.committed.push(record);
-        self.input(Input::TookOver);
     }
 
     /// Faults stop, lost nodes are given up, failures are retried: then everything that is wanted has to be active.
-    fn calm(&mut self) {
-        self.faults = Faults::NONE;
-        let lost: Vec<_> = self.agents.iter().filter(|(_, it)| it.dead).map(|(name, _)| name.clone()).collect();
-        for node in lost {
-            self.input(operator::gone(&self.world, node));
+    async fn calm(&self) {
+        self.chance.calm();
+        self.database.away.store(false, Ordering::Relaxed);
+        for at in 0..self.engines.count() {
+            self.engines.set_clock(at, 0);
+            self.engines.set_pulse(at, Pulse::Running);
+        }
+        self.quiet().await;
+        self.assert_explained();
+        for node in self.gone() {
+            let gone = self.audit.read(|world, _| operator::gone(world, node));
+            self.insist(gone).await;
         }
         for _ in 0..6 {
             let deployment = deployment_name();
-            self.input(operator::command(Command::Resume { deployment: deployment.clone() }));
-            self.input(operator::command(Command::Retry { deployment, ids: Vec::new() }));
-            self.apply();
-            self.drain();
+            self.insist(Command::Resume { deployment: deployment.clone() }).await;
+            self.insist(Command::Retry { deployment, ids: Vec::new() }).await;
+            self.apply().await;
+            self.quiet().await;
         }
-        for (id, it) in self.world.node_roles() {
-            let settled = match it.status.intent {
-                Intent::Present => it.status.state.is_fresh(),
-                Intent::Absent | Intent::Forgotten => it.status.state == State::Removed,
-            };
-            let verdict = rebar_scheduler::verdict(&self.world, id, self.now);
-            assert!(settled, "{id} did not settle: {:?} {verdict:?}", it.status);
-        }
-        let before = self.committed.len();
-        self.apply();
-        self.drain();
-        let after = self.committed[before..].iter().filter(|it| matches!(it.change, Change::AttemptPut { .. })).count();
-        assert_eq!(after, 0, "a second apply ran something");
+        self.assert_settled();
+        let before = self.audit.read(|_, history| history.len());
+        self.apply().await;
+        self.quiet().await;
+        let ran = self.audit.read(|_, history| {
+            history[before..].iter().filter(|it| matches!(it.change, Change::AttemptPut { .. })).count()
+        });
+        assert_eq!(ran, 0, "a second apply ran something");
+        self.assert_said().await;
+        self.assert_followed().await;
+        self.audit.assert_sealed();
     }
 
-    /// Nothing stands still without a reason that a person can be told.
-    fn assert_explained(&self) {
-        for (id, it) in self.world.node_roles() {
-            let done = it.status.state.is_fresh() || it.status.state == State::Removed;
-            let verdict = rebar_scheduler::verdict(&self.world, id, self.now);
-            let reasons = verdict.map_or(0, |it| it.reasons.len());
-            assert!(done || reasons > 0, "{id} stands still and nobody knows why: {:?}", it.status);
+    /// The time, for those who have no clock of their own.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.engines.now()
+    }
+
+    /// Has an engine that leads do something; says nothing of how it went.
+    pub(crate) async fn ask(&self, command: Command) {
+        self.audit.named(operator::named(&command));
+        if let Some(handle) = self.engines.leader() {
+            let _ = timeout(ANSWER, handle.command(operator::actor(), command)).await;
         }
     }
 
-    fn summary(&self) -> Summary {
-        Summary {
-            history: Digest::of_json(&self.committed),
-            changes: self.committed.len(),
-            attempts: self.attempts.len(),
-            steps: self.steps,
+    /// Has an engine do something, until one has done or refused it.
+    async fn insist(&self, command: Command) {
+        self.audit.named(operator::named(&command));
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(handle) = self.engines.leader() {
+                let answer = timeout(ANSWER, handle.command(operator::actor(), command.clone())).await;
+                if let Ok(Ok(()) | Err(EngineError::Refused(_))) = answer {
+                    return;
+                }
+            }
+            sleep(LOOK).await;
         }
+        panic!("no engine does what it is asked: {command:?}");
+    }
+
+    async fn apply(&self) {
+        let wish = self.audit.read(|world, _| operator::apply(world, Care::Names));
+        if let Some(command) = wish {
+            self.insist(command).await;
+        }
+    }
+
+    /// Starts the agent of a machine that is there.
+    pub(crate) fn start_agent(&self, node: &NodeName) {
+        let mut machines = self.machines();
+        let Some(hosted) = machines.get_mut(node).filter(|it| !it.gone) else { return };
+        if let Some(before) = hosted.agent.take() {
+            before.abort();
+        }
+        let agent = Agent::new(hosted.machine.clone(), self.network.clone(), self.engines.clone());
+        hosted.agent = Some(tokio::spawn(agent.run()));
+    }
+
+    /// Kills the agent of a machine; attempts go on.
+    pub(crate) fn kill_agent(&self, node: &NodeName) {
+        if let Some(hosted) = self.machines().get_mut(node)
+            && let Some(agent) = hosted.agent.take()
+        {
+            agent.abort();
+        }
+    }
+
+    /// Cuts the power of a machine.
+    pub(crate) fn lose_power(&self, node: &NodeName) {
+        self.kill_agent(node);
+        if let Some(hosted) = self.machines().get(node) {
+            hosted.machine.lose_power();
+        }
+    }
+
+    /// Loses a machine for good; false for one of the last.
+    pub(crate) fn lose(&self, node: &NodeName) -> bool {
+        if self.machines().values().filter(|it| !it.gone).count() <= 3 {
+            return false;
+        }
+        self.lose_power(node);
+        self.audit.gone(node);
+        if let Some(hosted) = self.machines().get_mut(node) {
+            hosted.gone = true;
+        }
+        true
+    }
+
+    /// The machines that are there.
+    pub(crate) fn there(&self) -> Vec<NodeName> {
+        self.machines().iter().filter(|(_, it)| !it.gone).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn gone(&self) -> Vec<NodeName> {
+        self.machines().iter().filter(|(_, it)| it.gone).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn summary(&self, took: Duration) -> Summary {
+        let attempts = self.audit.begun();
+        self.audit.read(|_: &World, history| Summary {
+            history: Digest::of_json(&history),
+            changes: history.len(),
+            attempts,
+            took,
+        })
     }
 }
