@@ -7,16 +7,21 @@ use jiff::Timestamp;
 use rebar_model::{Attempt, NodeName, NodeRoleId, NodeRoleSpec, RoleName, Span};
 use serde::Serialize;
 
+use crate::report::seconds;
+
 /// One attempt on the critical path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Step {
     /// Of what.
     pub node_role: NodeRoleId,
     /// When it began, after the plan was accepted.
+    #[serde(rename = "begins_seconds", serialize_with = "seconds")]
     pub begins: Span,
     /// How long it took.
+    #[serde(rename = "took_seconds", serialize_with = "seconds")]
     pub took: Span,
     /// How long nothing of the path ran before it.
+    #[serde(rename = "waited_seconds", serialize_with = "seconds")]
     pub waited: Span,
     /// What it waited for.
     pub link: Link,

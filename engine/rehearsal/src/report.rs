@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rebar_model::{Attempt, DeploymentName, NodeRoleId, NodeRoleSpec, Outcome, RoleName, Span, Standing, World};
 use rebar_ports::{AttemptQuery, Clock, Store};
 use rebar_scheduler::verdict;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     Basis, Estimate, RehearsalError, Step,
@@ -28,6 +28,7 @@ pub struct Report {
     /// How many simulated nodes there were.
     pub nodes: usize,
     /// From the accepted plan to the end of the last attempt.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
     pub took: Span,
     /// Node-roles and attempts in numbers.
     pub totals: Totals,
@@ -64,6 +65,7 @@ pub struct Width {
     /// How many attempts.
     pub attempts: usize,
     /// When that was first so, after the plan was accepted.
+    #[serde(rename = "at_seconds", serialize_with = "seconds")]
     pub at: Span,
 }
 
@@ -75,10 +77,13 @@ pub struct RoleReport {
     /// How many attempts it had.
     pub attempts: usize,
     /// Half of them took less.
+    #[serde(rename = "median_seconds", serialize_with = "seconds")]
     pub median: Span,
     /// 19 of 20 took less.
+    #[serde(rename = "p95_seconds", serialize_with = "seconds")]
     pub p95: Span,
     /// All of them one after the other.
+    #[serde(rename = "total_seconds", serialize_with = "seconds")]
     pub total: Span,
     /// How it is known how long they take.
     pub basis: Basis,
@@ -99,6 +104,12 @@ pub struct FaultReport {
     pub recovered: usize,
     /// How many that it hit are not.
     pub open: usize,
+}
+
+/// A length of time as programs like it.
+#[expect(clippy::cast_precision_loss, reason = "lengths of time are far below 2^53 ms")]
+pub(crate) fn seconds<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(span.as_millis() as f64 / 1_000.0)
 }
 
 /// Makes the report of what has ended.

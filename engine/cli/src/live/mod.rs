@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rebar_api::types::DeploymentStatus;
 use rebar_model::{DeploymentName, Mode, Standing};
+use tokio_util::sync::CancellationToken;
 
 pub use tracker::{Happening, Tracker};
 
@@ -33,12 +34,43 @@ const PAUSE: Duration = Duration::from_millis(150);
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// How long to follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Until {
     /// Until nothing runs any more.
     Settled,
     /// Until a person goes away.
     Forever,
+    /// Until a rehearsal is over. Its own clock is shown.
+    Over {
+        /// When it began, by its clock.
+        since: Timestamp,
+        /// Cancelled when it is over.
+        over: CancellationToken,
+    },
+}
+
+impl Until {
+    /// Whether following ends with a look at this; `over` is what was known before the look.
+    fn ends(&self, status: &DeploymentStatus, over: bool) -> bool {
+        match self {
+            Self::Settled => status.settled,
+            Self::Forever => false,
+            Self::Over { .. } => over,
+        }
+    }
+
+    /// Whether a rehearsal is over.
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Over { over, .. } if over.is_cancelled())
+    }
+
+    /// Resolves when a rehearsal is over; never for anything else.
+    async fn over(&self) {
+        match self {
+            Self::Over { over, .. } => over.cancelled().await,
+            Self::Settled | Self::Forever => std::future::pending().await,
+        }
+    }
 }
 
 /// What is followed.
@@ -84,12 +116,13 @@ pub enum Why {
 pub async fn follow(app: &App, client: &Client, follow: &Follow) -> Result<Ended, Failure> {
     let start = Instant::now();
     let deadline = app.timeout().map(|it| start + it);
-    let mut draw = Draw::new(app, follow.as_data);
+    let mut draw = Draw::new(app, follow);
     let mut wake = Wake::new(client.clone(), follow.name.clone());
-    let mut session = Session::new(start);
+    let mut session = Session::new(start, &follow.until);
     let interrupted = interrupt();
     tokio::pin!(interrupted);
     let why = loop {
+        let over = follow.until.is_over();
         let looked = tokio::select! {
             () = &mut interrupted => break Why::Detached,
             () = until(deadline) => break Why::TimedOut,
@@ -97,7 +130,7 @@ pub async fn follow(app: &App, client: &Client, follow: &Follow) -> Result<Ended
         };
         match looked {
             Ok(status) => {
-                if let Some(why) = session.look(status, follow, &mut draw, client).await? {
+                if let Some(why) = session.look(status, follow, over, &mut draw, client).await? {
                     break why;
                 }
             }
@@ -116,6 +149,7 @@ pub async fn follow(app: &App, client: &Client, follow: &Follow) -> Result<Ended
         tokio::select! {
             () = &mut interrupted => break Why::Detached,
             () = until(deadline) => break Why::TimedOut,
+            () = follow.until.over(), if !over => {}
             () = session.rest(&mut wake, &mut draw) => {}
         }
     };
@@ -149,6 +183,8 @@ async fn interrupt() {
 /// What is known while following.
 struct Session {
     start: Instant,
+    /// When the rehearsal that is followed began, by its clock.
+    rehearsed_since: Option<Timestamp>,
     tracker: Tracker,
     status: Option<DeploymentStatus>,
     started_at: Option<Timestamp>,
@@ -159,9 +195,14 @@ struct Session {
 }
 
 impl Session {
-    fn new(start: Instant) -> Self {
+    fn new(start: Instant, until: &Until) -> Self {
+        let rehearsed_since = match until {
+            Until::Over { since, .. } => Some(*since),
+            Until::Settled | Until::Forever => None,
+        };
         Self {
             start,
+            rehearsed_since,
             tracker: Tracker::default(),
             status: None,
             started_at: None,
@@ -177,6 +218,7 @@ impl Session {
         &mut self,
         status: DeploymentStatus,
         follow: &Follow,
+        over: bool,
         draw: &mut Draw,
         client: &Client,
     ) -> Result<Option<Why>, Failure> {
@@ -189,14 +231,17 @@ impl Session {
         if self.status.as_ref().is_some_and(wiping) && !wiping(&status) {
             self.wiped_after.get_or_insert(self.start.elapsed());
         }
-        for happening in self.tracker.take(&status) {
+        let ends = follow.until.ends(&status, over);
+        let happenings = self.tracker.take(&status);
+        self.status = Some(status);
+        for happening in happenings {
             let log = self.log(&happening, client).await;
             draw.happening(self.seconds(), &happening, &log)?;
         }
-        draw.status(self.seconds(), &status, self.tracker.counts(), self.news.as_deref())?;
-        let over = follow.until == Until::Settled && status.settled;
-        self.status = Some(status);
-        Ok(over.then_some(Why::Settled))
+        if let Some(status) = &self.status {
+            draw.status(self.seconds(), status, self.tracker.counts(), self.news.as_deref())?;
+        }
+        Ok(ends.then_some(Why::Settled))
     }
 
     /// The last lines of what failed; none where the engine does not give them.
@@ -231,8 +276,9 @@ impl Session {
             }
             let silent = self.silent_since.map(|it| whole(it.elapsed()));
             if let Some(status) = &self.status {
-                let age = self.looked_at.map_or(0, |it| whole(it.elapsed()));
-                draw.beat(&Frame { status, seconds: self.seconds(), age, silent, news: self.news.as_deref() });
+                // What is rehearsed does not go at the pace of this machine's clock.
+                let age = self.looked_at.filter(|_| self.rehearsed_since.is_none()).map_or(0, |it| whole(it.elapsed()));
+                draw.beat(&Frame { status, seconds: self.seconds(), age, silent, news: self.news.as_deref(), rehearsed: self.rehearsed_since.is_some() });
             }
             if silent.is_some() {
                 return;
@@ -240,8 +286,13 @@ impl Session {
         }
     }
 
+    /// How long it is being followed: a rehearsal by its own clock.
     fn seconds(&self) -> i64 {
-        whole(self.start.elapsed())
+        match (self.rehearsed_since, &self.status) {
+            (Some(since), Some(status)) => status.at.duration_since(since).as_secs(),
+            (Some(_), None) => 0,
+            (None, _) => whole(self.start.elapsed()),
+        }
     }
 }
 

@@ -160,10 +160,10 @@ fn the_live_view_keeps_failures_on_the_screen() {
     let view = under_way();
     picture("bars", |look| {
         let frame =
-            bars::Frame { status: &view, seconds: 461, age: 3, silent: None, news: Some("kubelet@prod-w-9 is active") };
+            bars::Frame { status: &view, seconds: 461, age: 3, silent: None, news: Some("kubelet@prod-w-9 is active"), rehearsed: false };
         bars::render(&frame, look, 50).join("\n")
     });
-    let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: Some(12), news: None };
+    let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: Some(12), news: None, rehearsed: false };
     insta::assert_snapshot!("bars_silent", bars::render(&frame, &Look::plain(80), 50).join("\n"));
 }
 
@@ -181,7 +181,7 @@ fn roles_of_low_importance_are_folded_while_nothing_is_wrong() {
     let quiet = status_of(rows.clone(), json!({}));
     picture("status_folded", |look| status::render(&quiet, look));
     let bars = |status: &DeploymentStatus, look: &Look| {
-        let frame = bars::Frame { status, seconds: 60, age: 0, silent: None, news: None };
+        let frame = bars::Frame { status, seconds: 60, age: 0, silent: None, news: None, rehearsed: false };
         bars::render(&frame, look, 50).join("\n")
     };
     picture("bars_folded", |look| bars(&quiet, look));
@@ -206,7 +206,7 @@ fn many_roles_share_a_row() {
     let rows = (0..30).map(|it| row(&format!("role-{it}@n1"), if it < 5 { "active" } else { "waiting" }, json!({})));
     let view = status_of(rows.chain([row("kubelet@n1", "waiting", json!({}))]).collect(), json!({}));
     let lines = bars::render(
-        &bars::Frame { status: &view, seconds: 0, age: 0, silent: None, news: None },
+        &bars::Frame { status: &view, seconds: 0, age: 0, silent: None, news: None, rehearsed: false },
         &Look::plain(80),
         50,
     );
