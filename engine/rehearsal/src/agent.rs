@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
-    End, Scenario, SimulatedNode,
+    Basis, End, Scenario, SimulatedNode,
     clock::SimulatedClock,
     duration::{scaled, ticks},
     limits::REDIAL,
@@ -65,7 +65,7 @@ enum Link {
 }
 
 enum Held {
-    Running(AbortHandle),
+    Running(AbortHandle, NodeRoleId),
     Ended(Box<Report>),
 }
 
@@ -131,7 +131,7 @@ impl Machine {
             let state = self.lock();
             let ended = state.journal.iter().filter_map(|(attempt, held)| match held {
                 Held::Ended(report) => Some((*attempt, (**report).clone())),
-                Held::Running(_) => None,
+                Held::Running(..) => None,
             });
             ended.collect()
         };
@@ -186,8 +186,13 @@ impl Machine {
     }
 
     /// The node-roles that run here now.
-    pub fn runs(&self) -> bool {
-        self.lock().journal.values().any(|it| matches!(it, Held::Running(_)))
+    pub fn running(&self) -> Vec<NodeRoleId> {
+        let state = self.lock();
+        let running = state.journal.values().filter_map(|it| match it {
+            Held::Running(_, id) => Some(id.clone()),
+            Held::Ended(_) => None,
+        });
+        running.collect()
     }
 
     /// Takes the link down; the session that nobody knows to be dead.
@@ -204,7 +209,7 @@ impl Machine {
         let mut state = self.lock();
         state.link = Link::Lost;
         for held in std::mem::take(&mut state.journal).into_values() {
-            if let Held::Running(task) = held {
+            if let Held::Running(task, _) = held {
                 task.abort();
             }
         }
@@ -220,7 +225,7 @@ impl Machine {
         }
         let number = state.numbers.entry(work.node_role.clone()).or_default();
         *number += 1;
-        let (machine, number) = (self.clone(), *number);
+        let (machine, number, id) = (self.clone(), *number, work.node_role.clone());
         let task = tokio::spawn(async move {
             if let Some(door) = machine.door() {
                 let _ = door.started(machine.name(), attempt).await;
@@ -228,11 +233,11 @@ impl Machine {
             let report = machine.perform(&work, number).await;
             machine.ended(attempt, report).await;
         });
-        state.journal.insert(attempt, Held::Running(task.abort_handle()));
+        state.journal.insert(attempt, Held::Running(task.abort_handle(), id));
     }
 
     fn cancelled(self: &Arc<Self>, state: &mut State, attempt: AttemptId) {
-        if let Some(Held::Running(task)) = state.journal.get(&attempt) {
+        if let Some(Held::Running(task, _)) = state.journal.get(&attempt) {
             task.abort();
         } else if state.journal.contains_key(&attempt) {
             return;
@@ -260,7 +265,10 @@ impl Machine {
         if let Some(fault) = fault {
             house.tally.attempt(fault, id);
         }
-        let whole = scaled(estimate.draw(chance, &[id, &number]), factor);
+        let drawn = estimate.draw(chance, &[id, &number]);
+        // A time-out is for what is out of the ordinary: faults and slow nodes, and what a person says.
+        let usual = if estimate.basis == Basis::Given { drawn } else { drawn.min(fitting(&work.phases)) };
+        let whole = scaled(usual, factor);
         let doom = house.scenario.doom(id, number);
         let start = house.clock.now();
         let mut spent = Span::default();
@@ -319,14 +327,25 @@ struct Piece {
     decides: bool,
 }
 
-/// The time of an attempt, parted over its phases: most of it is for what changes the machine.
-fn pieces(phases: &[PhaseWork], whole: Span) -> Vec<Piece> {
-    let weight = |phase: Phase| match phase {
+/// How much of an attempt's time a phase takes: most of it is for what changes the machine.
+fn weight(phase: Phase) -> f64 {
+    match phase {
         Phase::Check => 0.05,
         Phase::Drain => 0.3,
         Phase::Verify => 0.15,
         Phase::Apply | Phase::Undo => 0.8,
-    };
+    }
+}
+
+/// The longest time of an attempt with which no phase comes near its time-out.
+fn fitting(phases: &[PhaseWork]) -> Span {
+    let sum: f64 = phases.iter().map(|it| weight(it.phase)).sum();
+    let longest = phases.iter().map(|it| scaled(it.timeout, 0.9 * sum / weight(it.phase))).min();
+    longest.unwrap_or(PhaseSpec::DEFAULT_TIMEOUT)
+}
+
+/// The time of an attempt, parted over its phases.
+fn pieces(phases: &[PhaseWork], whole: Span) -> Vec<Piece> {
     let sum: f64 = phases.iter().map(|it| weight(it.phase)).sum();
     if phases.is_empty() {
         let timeout = PhaseSpec::DEFAULT_TIMEOUT;

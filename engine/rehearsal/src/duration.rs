@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rebar_model::{BuiltinAction, RoleName, RoleSpec, Runner, Span};
+use rebar_model::{BuiltinAction, Phase, PhaseSpec, RoleName, RoleSpec, Runner, Span};
 use serde::Serialize;
 
 use crate::{
@@ -71,13 +71,13 @@ impl Durations {
 
     /// How long the attempts of a role take.
     pub fn of(&self, name: &RoleName, role: &RoleSpec) -> Estimate {
-        self.known.get(name).copied().unwrap_or_else(|| assumed(&role.runner))
+        self.known.get(name).copied().unwrap_or_else(|| assumed(role))
     }
 }
 
-/// What is assumed where nobody knows.
-fn assumed(runner: &Runner) -> Estimate {
-    let (median, p95) = match runner {
+/// What is assumed where nobody knows. The author's time-outs say what is far too long.
+fn assumed(role: &RoleSpec) -> Estimate {
+    let (median, p95) = match &role.runner {
         Runner::Builtin { action: BuiltinAction::NodeReboot } => (60, 150),
         Runner::Builtin { action: BuiltinAction::WaitHttp | BuiltinAction::WaitTcp } => (5, 30),
         Runner::Builtin { .. } => (1, 3),
@@ -89,7 +89,13 @@ fn assumed(runner: &Runner) -> Estimate {
         | Runner::Salt { .. }
         | Runner::Wasm { .. } => (20, 60),
     };
-    Estimate { median: Span::from_secs(median), p95: Span::from_secs(p95), basis: Basis::Assumed }
+    let timeouts = [Phase::Apply, Phase::Verify].iter().filter_map(|it| role.phases.get(*it));
+    let patience =
+        timeouts.map(|it| it.timeout.unwrap_or(PhaseSpec::DEFAULT_TIMEOUT)).fold(Span::default(), Span::plus);
+    let longest =
+        if role.runner.on_agent() && patience > Span::default() { scaled(patience, 0.4) } else { Span::from_secs(p95) };
+    let p95 = Span::from_secs(p95).min(longest);
+    Estimate { median: Span::from_secs(median).min(scaled(p95, 0.5)), p95, basis: Basis::Assumed }
 }
 
 impl Estimate {

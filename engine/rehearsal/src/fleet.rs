@@ -32,7 +32,7 @@ impl Fleet {
         for (place, fault) in house.scenario.faults.iter().enumerate() {
             if let FaultKind::Slow { group, amount, factor } = &fault.kind {
                 for node in hit(&house, place, group.as_ref(), *amount) {
-                    house.tally.node(place, &node);
+                    house.tally.node(place, &node, &[]);
                     slow.insert(node, (place, *factor));
                 }
             }
@@ -81,12 +81,10 @@ impl Fleet {
 
     async fn lose(self, place: usize, machines: Vec<Arc<Machine>>, at: Span) {
         self.house.clock.sleep(at).await;
+        self.house.tally.happened(place);
         let mut dead = Vec::new();
-        for machine in machines {
-            self.house.tally.node(place, machine.name());
-            if machine.runs() {
-                self.house.tally.running(place);
-            }
+        for machine in machines.into_iter().filter(|it| !it.is_lost()) {
+            self.house.tally.node(place, machine.name(), &machine.running());
             dead.push((machine.clone(), machine.lose()));
         }
         self.house.clock.sleep(self.house.scenario.silence).await;
@@ -95,14 +93,12 @@ impl Fleet {
 
     async fn cut(self, place: usize, machines: Vec<Arc<Machine>>, at: Span, lasts: Span) {
         self.house.clock.sleep(at).await;
+        self.house.tally.happened(place);
         let machines: Vec<_> = machines.into_iter().filter(|it| !it.is_lost()).collect();
         let mut silent = Vec::new();
         for machine in &machines {
             self.returning.fetch_add(1, Ordering::Relaxed);
-            self.house.tally.node(place, machine.name());
-            if machine.runs() {
-                self.house.tally.running(place);
-            }
+            self.house.tally.node(place, machine.name(), &machine.running());
             silent.push((machine.clone(), machine.cut()));
         }
         let silence = self.house.scenario.silence;
@@ -128,8 +124,9 @@ impl Fleet {
     }
 
     /// Every link breaks, for the engine is gone; they are taken up again when it is back.
-    pub fn hang_up(&self) -> Vec<Arc<Machine>> {
+    pub fn hang_up(&self, fault: usize) -> Vec<Arc<Machine>> {
         let machines: Vec<_> = self.machines.values().filter(|it| it.cut().is_some()).cloned().collect();
+        machines.iter().for_each(|it| self.house.tally.node(fault, it.name(), &it.running()));
         self.returning.fetch_add(machines.len(), Ordering::Relaxed);
         machines
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rebar_model::{Digest, Span};
 use rebar_orchestrator::Handle;
 use rebar_ports::Clock;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,7 +24,8 @@ pub struct Rehearsal {
     clock: Arc<SimulatedClock>,
     door: watch::Receiver<Option<Handle>>,
     token: String,
-    begin: Option<oneshot::Sender<()>>,
+    accept: Option<oneshot::Sender<Accepted>>,
+    go: Arc<Notify>,
     reported: oneshot::Receiver<Result<Report, RehearsalError>>,
     over: CancellationToken,
     /// Cancelled when nobody looks any more.
@@ -40,10 +41,19 @@ impl Rehearsal {
         let token = Digest::of(&scenario.chance().bytes("operator", &[])).to_string();
         let (door, seen) = watch::channel(None);
         let (furnished, ready) = oneshot::channel();
-        let (begin, begun) = oneshot::channel();
+        let (accept, asked) = oneshot::channel();
+        let go = Arc::new(Notify::new());
         let (report, reported) = oneshot::channel();
         let (over, leave) = (CancellationToken::new(), CancellationToken::new());
-        let play = Play { furnished, begun, report, over: over.clone(), leave: leave.clone(), token: token.clone() };
+        let play = Play {
+            furnished,
+            asked,
+            go: go.clone(),
+            report,
+            over: over.clone(),
+            leave: leave.clone(),
+            token: token.clone(),
+        };
         let runtime = clock.runtime().map_err(|error| RehearsalError::Engine(error.to_string()))?;
         let ticks = clock.clone();
         let thread = std::thread::Builder::new().name("rehearsal".to_owned()).spawn(move || {
@@ -54,7 +64,7 @@ impl Rehearsal {
         });
         let thread = thread.map_err(|error| RehearsalError::Engine(error.to_string()))?;
         let rehearsal =
-            Self { clock, door: seen, token, begin: Some(begin), reported, over, leave, thread: Some(thread) };
+            Self { clock, door: seen, token, accept: Some(accept), go, reported, over, leave, thread: Some(thread) };
         match ready.await {
             Ok(result) => result.map(|()| rehearsal),
             Err(_) => Err(RehearsalError::Engine("it ended before it began".to_owned())),
@@ -76,12 +86,17 @@ impl Rehearsal {
         self.clock.clone()
     }
 
-    /// Accepts the plan, and lets time go on.
-    pub fn begin(&mut self) {
-        if let Some(begin) = self.begin.take() {
-            // The thread is gone only when it has reported.
-            let _ = begin.send(());
-        }
+    /// Accepts the plan as it is; time stands still until it is told to go on.
+    pub async fn accept(&mut self) -> Result<(), RehearsalError> {
+        let ended = || RehearsalError::Engine("its plan was accepted already".to_owned());
+        let (accepted, answer) = oneshot::channel();
+        self.accept.take().ok_or_else(ended)?.send(accepted).map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    /// Lets time go on when it is notified.
+    pub fn go(&self) -> Arc<Notify> {
+        self.go.clone()
     }
 
     /// Cancelled when nothing goes on any more.
@@ -98,16 +113,20 @@ impl Rehearsal {
 impl Drop for Rehearsal {
     fn drop(&mut self) {
         self.leave.cancel();
-        self.begin.take();
+        self.accept.take();
         // Whoever goes away does not wait: the thread ends at its next look at the token.
         drop(self.thread.take());
     }
 }
 
+/// Who waits for the plan to be accepted.
+type Accepted = oneshot::Sender<Result<(), RehearsalError>>;
+
 /// The thread's side.
 struct Play {
     furnished: oneshot::Sender<Result<(), RehearsalError>>,
-    begun: oneshot::Receiver<()>,
+    asked: oneshot::Receiver<Accepted>,
+    go: Arc<Notify>,
     report: oneshot::Sender<Result<Report, RehearsalError>>,
     over: CancellationToken,
     leave: CancellationToken,
@@ -116,7 +135,7 @@ struct Play {
 
 impl Play {
     async fn run(self, mut stage: Stage) {
-        let Self { furnished, begun, report, over, leave, token } = self;
+        let Self { furnished, asked, go, report, over, leave, token } = self;
         let furnish = async {
             let handle = stage.start().await?;
             stage.furnish(&handle, &token).await?;
@@ -134,13 +153,18 @@ impl Play {
                 return;
             }
         };
-        // Nobody begins it: it was looked at, and that was all.
-        if begun.await.is_ok() {
+        // Nobody accepts it: it was looked at, and that was all.
+        if let Ok(accepted) = asked.await {
+            // Nobody hears of it any more when the asking side has gone, here and below.
+            let _ = accepted.send(stage.accept(&handle).await);
             let played = tokio::select! {
                 () = leave.cancelled() => return,
-                played = play(&mut stage, &handle) => played,
+                () = go.notified() => play(&mut stage),
             };
-            // Nobody hears of it any more when the asking side has gone.
+            let played = tokio::select! {
+                () = leave.cancelled() => return,
+                played = played => played,
+            };
             let _ = report.send(played);
             over.cancel();
             leave.cancelled().await;
@@ -149,9 +173,8 @@ impl Play {
     }
 }
 
-async fn play(stage: &mut Stage, handle: &Handle) -> Result<Report, RehearsalError> {
+async fn play(stage: &mut Stage) -> Result<Report, RehearsalError> {
     let start = stage.clock.now();
-    stage.accept(handle).await?;
     stage.fleet.haunt();
     stage.clock.go(true);
     let mut restarts = restarts(&stage.scenario);
@@ -171,7 +194,7 @@ async fn play(stage: &mut Stage, handle: &Handle) -> Result<Report, RehearsalErr
         restarts.pop_front();
         if let Some((place, _, lasts)) = next {
             stage.tally.happened(place);
-            restart(stage, lasts).await?;
+            restart(stage, place, lasts).await?;
         }
     };
     stage.clock.go(false);
@@ -194,8 +217,8 @@ fn restarts(scenario: &Scenario) -> VecDeque<(usize, Span, Span)> {
 }
 
 /// Kills the engine and starts it again after a while.
-async fn restart(stage: &mut Stage, lasts: Span) -> Result<(), RehearsalError> {
-    let machines = stage.fleet.hang_up();
+async fn restart(stage: &mut Stage, fault: usize, lasts: Span) -> Result<(), RehearsalError> {
+    let machines = stage.fleet.hang_up(fault);
     stage.stop().await;
     stage.clock.sleep(lasts).await;
     stage.start().await?;

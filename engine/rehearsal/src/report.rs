@@ -10,7 +10,7 @@ use rebar_scheduler::verdict;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Basis, Estimate, RehearsalError, Step,
+    Basis, Estimate, Fault, FaultKind, RehearsalError, Step,
     path::{Paths, between},
     stage::Stage,
     tally::Hits,
@@ -150,7 +150,7 @@ fn of(stage: &Stage, world: &World, attempts: &[Attempt], start: Timestamp) -> R
             .faults
             .iter()
             .zip(&hits)
-            .map(|(fault, hits)| of_fault(&fault.text, hits, &specs, &standings))
+            .map(|(fault, hits)| of_fault(fault, hits, &specs, &standings))
             .collect(),
     }
 }
@@ -213,19 +213,20 @@ fn roles(attempts: &[Attempt], estimate: impl Fn(&RoleName) -> Estimate) -> Vec<
     roles
 }
 
-/// A fault hits node-roles: those of its attempts, and those on its nodes that did not get there.
+/// A fault hits node-roles: those of its attempts; one that takes nodes away, all that did not get there on them.
 fn of_fault(
-    text: &str,
+    fault: &Fault,
     hits: &Hits,
     specs: &BTreeMap<&NodeRoleId, &NodeRoleSpec>,
     standings: &BTreeMap<&NodeRoleId, Standing>,
 ) -> FaultReport {
     let active = |id: &&NodeRoleId| standings.get(*id) == Some(&Standing::Active);
-    let on_nodes = specs.iter().filter(|(_, it)| it.agent.as_ref().is_some_and(|it| hits.nodes.contains(it)));
+    let takes = matches!(fault.kind, FaultKind::Lose { .. });
+    let on_nodes = specs.iter().filter(|(_, it)| takes && it.agent.as_ref().is_some_and(|it| hits.nodes.contains(it)));
     let open: BTreeSet<&NodeRoleId> =
         on_nodes.map(|(id, _)| *id).chain(&hits.node_roles).filter(|id| !active(id)).collect();
     FaultReport {
-        fault: text.to_owned(),
+        fault: fault.text.clone(),
         happened: hits.happened,
         nodes: hits.nodes.len(),
         attempts: hits.attempts,

@@ -40,11 +40,13 @@ impl Tally {
         }
     }
 
-    /// A fault hit a node.
-    pub fn node(&self, fault: usize, node: &NodeName) {
+    /// A fault hit a node, with what ran on it.
+    pub fn node(&self, fault: usize, node: &NodeName, running: &[NodeRoleId]) {
         if let Some(hits) = self.lock().get_mut(fault) {
             hits.happened = true;
             hits.nodes.insert(node.clone());
+            hits.attempts += running.len();
+            hits.node_roles.extend(running.iter().cloned());
         }
     }
 
@@ -54,13 +56,6 @@ impl Tally {
             hits.happened = true;
             hits.attempts += 1;
             hits.node_roles.insert(node_role.clone());
-        }
-    }
-
-    /// A fault hit something that ran.
-    pub fn running(&self, fault: usize) {
-        if let Some(hits) = self.lock().get_mut(fault) {
-            hits.attempts += 1;
         }
     }
 

@@ -144,16 +144,16 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     let client = Client::inside(rehearsal.door(), rehearsal.clock(), rehearsal.token())?;
     let plan = client.plan(&scenario.deployment).await?;
     if app.output.is_for_people() {
-        app.output.say(&screen::plan::render(&plan, &app.output.talk_look));
+        app.output.say(&screen::plan::draft(&plan, &app.output.talk_look));
     }
     app.output.say(&screen::rehearsal::announce(&scenario, &notes));
     let calm = match scenario.faults.is_empty() {
         true => None,
         false => Some(quietly(Scenario { faults: Vec::new(), ..scenario.clone() }).await?),
     };
+    rehearsal.accept().await.map_err(refused)?;
     let since = rehearsal.clock().now();
-    rehearsal.begin();
-    let until = Until::Over { since, over: rehearsal.over() };
+    let until = Until::Over { since, looked: rehearsal.go(), over: rehearsal.over() };
     let follow = Follow { name: scenario.deployment.clone(), until, as_data: false };
     let ended = live::follow(app, &client, &follow).await?;
     if matches!(ended.why, Why::Detached | Why::TimedOut) {
@@ -197,14 +197,17 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
 /// A run that nobody looks at.
 async fn quietly(scenario: Scenario) -> Result<Run, Failure> {
     let mut rehearsal = Rehearsal::prepare(scenario).await.map_err(refused)?;
-    rehearsal.begin();
+    rehearsal.accept().await.map_err(refused)?;
+    rehearsal.go().notify_one();
     Ok(Run::of(&rehearsal.report().await.map_err(refused)?))
 }
 
 /// Somebody went away, or does not want to wait any longer.
 fn given_up(app: &App, why: Why) -> Exit {
     let (text, exit) = match why {
-        Why::TimedOut => ("the rehearsal takes longer than --timeout allows; it is over, and nothing was touched", Exit::TimedOut),
+        Why::TimedOut => {
+            ("the rehearsal takes longer than --timeout allows; it is over, and nothing was touched", Exit::TimedOut)
+        }
         _ => ("the rehearsal is over; nothing was touched", Exit::Detached),
     };
     app.output.insist(text);

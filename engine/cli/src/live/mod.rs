@@ -6,11 +6,15 @@ mod draw;
 mod tracker;
 mod wake;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use rebar_api::types::DeploymentStatus;
 use rebar_model::{DeploymentName, Mode, Standing};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use tracker::{Happening, Tracker};
@@ -44,6 +48,8 @@ pub enum Until {
     Over {
         /// When it began, by its clock.
         since: Timestamp,
+        /// Told of the first look: only then time goes on.
+        looked: Arc<Notify>,
         /// Cancelled when it is over.
         over: CancellationToken,
     },
@@ -56,6 +62,13 @@ impl Until {
             Self::Settled => status.settled,
             Self::Forever => false,
             Self::Over { .. } => over,
+        }
+    }
+
+    /// Tells a rehearsal that it was looked at; more than once does no harm.
+    fn tell(&self) {
+        if let Self::Over { looked, .. } = self {
+            looked.notify_one();
         }
     }
 
@@ -236,11 +249,12 @@ impl Session {
         self.status = Some(status);
         for happening in happenings {
             let log = self.log(&happening, client).await;
-            draw.happening(self.seconds(), &happening, &log)?;
+            draw.happening(self.seconds_at(happening.at), &happening, &log)?;
         }
         if let Some(status) = &self.status {
             draw.status(self.seconds(), status, self.tracker.counts(), self.news.as_deref())?;
         }
+        follow.until.tell();
         Ok(ends.then_some(Why::Settled))
     }
 
@@ -278,7 +292,14 @@ impl Session {
             if let Some(status) = &self.status {
                 // What is rehearsed does not go at the pace of this machine's clock.
                 let age = self.looked_at.filter(|_| self.rehearsed_since.is_none()).map_or(0, |it| whole(it.elapsed()));
-                draw.beat(&Frame { status, seconds: self.seconds(), age, silent, news: self.news.as_deref(), rehearsed: self.rehearsed_since.is_some() });
+                draw.beat(&Frame {
+                    status,
+                    seconds: self.seconds(),
+                    age,
+                    silent,
+                    news: self.news.as_deref(),
+                    rehearsed: self.rehearsed_since.is_some(),
+                });
             }
             if silent.is_some() {
                 return;
@@ -293,6 +314,12 @@ impl Session {
             (Some(_), None) => 0,
             (None, _) => whole(self.start.elapsed()),
         }
+    }
+
+    /// The same for something that happened at a moment of the engine's clock. Those clocks are compared in rehearsals alone: an
+    /// engine's may differ from this machine's.
+    fn seconds_at(&self, at: Timestamp) -> i64 {
+        self.rehearsed_since.map_or_else(|| self.seconds(), |since| at.duration_since(since).as_secs())
     }
 }
 

@@ -103,15 +103,9 @@ fn summary(picture: &Picture<'_>, look: &Look) -> String {
     let mut line = |label: &str, text: String| {
         let _ = writeln!(out, "  {}  {text}", look.paint(Tone::Quiet, &words::pad(label, 8)));
     };
-    line("takes", length(report.took) + &spread(runs));
+    line(if totals.open == 0 { "takes" } else { "ends" }, length(report.took) + &spread(runs));
     if let Some(calm) = calm {
-        let more = report.took.as_duration().as_secs_f64() - calm.seconds;
-        let calm = short(calm.seconds);
-        line("calm", match more {
-            more if more.abs() < 1.0 => format!("{calm}; the faults cost no time"),
-            more if more > 0.0 => format!("{calm}; the faults cost {}", short(more)),
-            more => format!("{calm}; what the faults hold back is {} that is not waited for", short(-more)),
-        });
+        line("calm", cost(report, calm));
     }
     let recovered = words::count(totals.recovered, "node-role");
     let failed = match totals.failed {
@@ -119,14 +113,25 @@ fn summary(picture: &Picture<'_>, look: &Look) -> String {
         failed => format!(", {failed} failed; {recovered} recovered by themselves"),
     };
     line("attempts", format!("{}{failed}", totals.attempts));
-    line("widest", format!("{} at once, {} in", totals_at_once(report.widest.attempts), length(report.widest.at)));
+    line(
+        "widest",
+        format!("{} at once, {} in", words::count(report.widest.attempts, "attempt"), length(report.widest.at)),
+    );
     line("lengths", basis(&report.roles));
     line("again", format!("--seed {} rehearses the very same", report.seed));
     out
 }
 
-fn totals_at_once(attempts: usize) -> String {
-    words::count(attempts, "attempt")
+/// What the faults cost, against the run without them.
+fn cost(report: &Report, calm: &Run) -> String {
+    let more = report.took.as_duration().as_secs_f64() - calm.seconds;
+    let without = format!("{} without the faults", short(calm.seconds));
+    match (calm.open, report.totals.open) {
+        (0, 0) if more < 1.0 => format!("{without}, which cost no time"),
+        (0, 0) => format!("{without}, which cost {}", short(more)),
+        (0, _) => format!("{without}, and everything is active then"),
+        (open, _) => format!("{without}, and {} left open then too", words::count(open, "node-role")),
+    }
 }
 
 /// How sure the length is, where there was more than one run.
@@ -149,8 +154,11 @@ fn basis(roles: &[RoleReport]) -> String {
         (count(|it| it == Basis::Given), "given"),
         (count(|it| it == Basis::Assumed), "assumed"),
     ];
-    let parts: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, how)| format!("{how} for {}", words::count(*count, "role"))).collect();
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, how)| format!("{how} for {}", words::count(*count, "role")))
+        .collect();
     parts.join(", ")
 }
 
@@ -158,7 +166,8 @@ fn faults(faults: &[FaultReport], look: &Look) -> String {
     let mut table = Table::new(look, &["FAULT", "NODES", "ATTEMPTS", "RECOVERED", "LEFT OPEN"]);
     let number = |number: usize| if number == 0 { Text::from("") } else { number.into() };
     for it in faults {
-        let fault = if it.happened { it.fault.clone() } else { format!("{} (did not happen: all was at rest)", it.fault) };
+        let fault =
+            if it.happened { it.fault.clone() } else { format!("{} (did not happen: all was at rest)", it.fault) };
         let open = if it.open == 0 { Text::from("") } else { toned(Tone::Bad, it.open) };
         table.row(vec![fault.into(), number(it.nodes), number(it.attempts), number(it.recovered), open]);
     }
@@ -196,7 +205,12 @@ fn path(steps: &[Step], look: &Look) -> String {
             Link::Slot => "a free slot of its role",
         };
         let waits = if waited.as_millis() < 1_000 { String::new() } else { format!(", {} later", length(waited)) };
-        table.row(vec![place.into(), length(first.begins).into(), length(took).into(), format!("{link}{waits}").into()]);
+        table.row(vec![
+            place.into(),
+            length(first.begins).into(),
+            length(took).into(),
+            format!("{link}{waits}").into(),
+        ]);
     }
     let mut out = table.render();
     if stretches.len() > most {
@@ -240,7 +254,7 @@ fn length(span: Span) -> String {
 
 /// A length of time; short ones with a digit behind the point.
 fn short(seconds: f64) -> String {
-    if seconds < 10.0 {
+    if seconds > 0.0 && seconds < 10.0 {
         return format!("{seconds:.1}s");
     }
     #[expect(clippy::cast_possible_truncation, reason = "a length of time in seconds is far from the limits of i64")]

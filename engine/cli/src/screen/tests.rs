@@ -159,8 +159,14 @@ fn a_status_shows_what_is_not_active() {
 fn the_live_view_keeps_failures_on_the_screen() {
     let view = under_way();
     picture("bars", |look| {
-        let frame =
-            bars::Frame { status: &view, seconds: 461, age: 3, silent: None, news: Some("kubelet@prod-w-9 is active"), rehearsed: false };
+        let frame = bars::Frame {
+            status: &view,
+            seconds: 461,
+            age: 3,
+            silent: None,
+            news: Some("kubelet@prod-w-9 is active"),
+            rehearsed: false,
+        };
         bars::render(&frame, look, 50).join("\n")
     });
     let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: Some(12), news: None, rehearsed: false };

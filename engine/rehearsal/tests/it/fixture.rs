@@ -95,7 +95,8 @@ pub fn scenario(workload: &Arc<Workload>, sizes: &[(&str, usize)], faults: &[&st
 /// Runs a scenario; what came of it, and the engine to look at.
 pub async fn rehearse(scenario: Scenario) -> (Report, Handle, Rehearsal) {
     let mut rehearsal = Rehearsal::prepare(scenario).await.unwrap();
-    rehearsal.begin();
+    rehearsal.accept().await.unwrap();
+    rehearsal.go().notify_one();
     let report = rehearsal.report().await.unwrap();
     let handle = rehearsal.door().borrow().clone().unwrap();
     (report, handle, rehearsal)

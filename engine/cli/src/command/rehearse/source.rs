@@ -162,7 +162,8 @@ fn fill_in(workload: &Workload, scope: &ParameterScope, parameters: &mut Vec<Set
 
 /// A deployment of the engine at hand, as it is wished for now.
 async fn deployment(client: &Client, args: &Args) -> Result<Base, Failure> {
-    let name: DeploymentName = args.target.parse().map_err(|error: rebar_model::InvalidName| wrong(error.to_string()))?;
+    let name: DeploymentName =
+        args.target.parse().map_err(|error: rebar_model::InvalidName| wrong(error.to_string()))?;
     let hint = |failure: Failure| match failure.exit {
         crate::Exit::NotFound => failure.fix(format!("for a package in the folder {name} write ./{name}")),
         _ => failure,
@@ -284,7 +285,8 @@ impl<'a> Crowd<'a> {
         let set = self.base.parameters.iter().filter(|it| it.scope == ParameterScope::Node(like.name.clone()));
         let copies = set.map(|it| Setting { scope: ParameterScope::Node(name.clone()), ..it.clone() });
         self.parameters.extend(copies);
-        let facts = Facts { hostname: fresh.hostname, addresses: fresh.addresses, nics: fresh.nics, ..like.facts.clone() };
+        let facts =
+            Facts { hostname: fresh.hostname, addresses: fresh.addresses, nics: fresh.nics, ..like.facts.clone() };
         Ok(SimulatedNode { name, labels: like.labels.clone(), profiles: like.profiles.clone(), facts })
     }
 }
