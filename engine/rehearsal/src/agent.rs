@@ -365,11 +365,9 @@ fn pieces(phases: &[PhaseWork], whole: Span) -> Vec<Piece> {
 /// How a phase failed; none if it did not.
 fn failure(piece: &Piece, doomed: Option<End>, length: Span, factor: f64) -> Option<Failure> {
     match doomed {
-        Some(End::Fail) => {
-            Some(failed(FailureKind::Error, piece.phase, Some(1), "a rehearsed fault: exit code 1".to_owned()))
-        }
+        Some(End::Fail) => Some(failed(FailureKind::Error, piece.phase, Some(1), "a rehearsed fault".to_owned())),
         Some(End::Tempfail) => {
-            let message = "a rehearsed fault: exit code 75, try again".to_owned();
+            let message = "a rehearsed fault, to be tried again".to_owned();
             Some(failed(FailureKind::Tempfail, piece.phase, Some(75), message))
         }
         Some(End::Hang) => {

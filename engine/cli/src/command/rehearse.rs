@@ -149,7 +149,10 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     app.output.say(&screen::rehearsal::announce(&scenario, &notes));
     let calm = match scenario.faults.is_empty() {
         true => None,
-        false => Some(quietly(Scenario { faults: Vec::new(), ..scenario.clone() }).await?),
+        false => {
+            app.output.say("first without the faults");
+            Some(quietly(Scenario { faults: Vec::new(), ..scenario.clone() }).await?)
+        }
     };
     rehearsal.accept().await.map_err(refused)?;
     let since = rehearsal.clock().now();

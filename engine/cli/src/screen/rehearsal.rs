@@ -57,7 +57,7 @@ pub struct Picture<'a> {
 /// What is said before it begins.
 pub fn announce(scenario: &Scenario, notes: &[String]) -> String {
     let mut out = format!(
-        "rehearsing {} on {}, seed {}; nothing real is touched\n",
+        "rehearsing {} on {}, seed {}\n",
         scenario.workload.reference(),
         words::count(scenario.nodes.len(), "simulated node"),
         scenario.seed
@@ -98,7 +98,7 @@ fn summary(picture: &Picture<'_>, look: &Look) -> String {
         "{} {active} of {} on {}\n",
         look.paint(tone, &format!("{sign} {} {what}:", report.deployment)),
         words::count(totals.node_roles, "node-role"),
-        words::count(report.nodes, "simulated node")
+        words::count(report.nodes, "node")
     );
     let mut line = |label: &str, text: String| {
         let _ = writeln!(out, "  {}  {text}", look.paint(Tone::Quiet, &words::pad(label, 8)));

@@ -139,10 +139,10 @@ fn fill_in(workload: &Workload, scope: &ParameterScope, parameters: &mut Vec<Set
         }
         let (scope, name) = (scope.clone(), name.clone());
         if spec.is_secret() {
-            notes.push(format!("parameter `{name}` is a secret that was made up"));
+            notes.push(format!("{name} is a secret that was made up"));
             parameters.push(Setting { scope, name, value: None, secret: true });
         } else if let Some(example) = spec.examples.first() {
-            notes.push(format!("parameter `{name}` is {example}, its author's example; --set {name}=VALUE for yours"));
+            notes.push(format!("{name} is {example}, its author's example; say yours with --set"));
             parameters.push(Setting { scope, name, value: Some(example.clone()), secret: false });
         }
     }
@@ -154,7 +154,7 @@ fn fill_in(workload: &Workload, scope: &ParameterScope, parameters: &mut Vec<Set
         })
         .collect();
     for name in site {
-        notes.push(format!("secret `{name}` of the site was made up"));
+        notes.push(format!("{name} is a secret of the site that was made up"));
         parameters.push(Setting { scope: ParameterScope::Global, name, value: None, secret: true });
     }
     notes
