@@ -54,9 +54,8 @@ impl Durations {
             return;
         }
         lengths.sort_unstable();
-        let at = |percent: usize| lengths[(lengths.len() - 1) * percent / 100];
         let basis = Basis::History { attempts: lengths.len() };
-        self.known.insert(role, Estimate { median: at(50), p95: at(95), basis });
+        self.known.insert(role, Estimate { median: quantile(&lengths, 50), p95: quantile(&lengths, 95), basis });
     }
 
     /// Takes over what a person says.
@@ -73,6 +72,12 @@ impl Durations {
     pub fn of(&self, name: &RoleName, role: &RoleSpec) -> Estimate {
         self.known.get(name).copied().unwrap_or_else(|| assumed(role))
     }
+}
+
+/// The smallest of sorted values that so many percent are not above; the default where there is none.
+pub fn quantile<T: Copy + Default>(sorted: &[T], percent: usize) -> T {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
 /// What is assumed where nobody knows. The author's time-outs say what is far too long.
@@ -136,6 +141,11 @@ mod tests {
         assert!((19_000..21_000).contains(&drawn[2_000]), "{}", drawn[2_000]);
         assert!((55_000..65_000).contains(&drawn[3_800]), "{}", drawn[3_800]);
         assert!(drawn[3_999] <= 240_000);
+    }
+
+    #[test]
+    fn quantiles_are_values_that_there_are() {
+        assert_eq!([quantile(&[1, 2], 50), quantile(&[1, 2], 95), quantile(&[7], 50), quantile(&[], 50)], [1, 2, 7, 0]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod size;
 mod stage;
 mod tally;
 
-pub use duration::{Basis, Durations, Estimate};
+pub use duration::{Basis, Durations, Estimate, quantile};
 pub use error::{RehearsalError, Unmade};
 pub use fault::{Amount, End, Fault, FaultKind};
 pub use limits::{MAX_LENGTH, MAX_NODES};

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     Basis, Estimate, Fault, FaultKind, RehearsalError, Step,
+    duration::quantile,
     path::{Paths, between},
     stage::Stage,
     tally::Hits,
@@ -198,12 +199,11 @@ fn roles(attempts: &[Attempt], estimate: impl Fn(&RoleName) -> Estimate) -> Vec<
         .into_iter()
         .map(|(role, mut lengths)| {
             lengths.sort_unstable();
-            let at = |percent: usize| lengths[(lengths.len() - 1) * percent / 100];
             RoleReport {
                 role: role.clone(),
                 attempts: lengths.len(),
-                median: at(50),
-                p95: at(95),
+                median: quantile(&lengths, 50),
+                p95: quantile(&lengths, 95),
                 total: lengths.iter().fold(Span::default(), |sum, it| sum.plus(*it)),
                 basis: estimate(role).basis,
             }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rebar_api::types::{DeploymentStatus, ExplainView};
 use rebar_model::Span;
-use rebar_rehearsal::{Basis, FaultReport, Link, Report, RoleReport, Scenario, Step};
+use rebar_rehearsal::{Basis, FaultReport, Link, Report, RoleReport, Scenario, Step, quantile};
 use serde::Serialize;
 
 use super::{Look, Table, Text, Tone, explain, ordered, status, toned, words};
@@ -103,7 +103,10 @@ fn summary(picture: &Picture<'_>, look: &Look) -> String {
     let mut line = |label: &str, text: String| {
         let _ = writeln!(out, "  {}  {text}", look.paint(Tone::Quiet, &words::pad(label, 8)));
     };
-    line(if totals.open == 0 { "takes" } else { "ends" }, length(report.took) + &spread(runs));
+    line(if totals.open == 0 { "takes" } else { "ends" }, length(report.took));
+    if runs.len() > 1 {
+        line("runs", spread(runs));
+    }
     if let Some(calm) = calm {
         line("calm", cost(report, calm));
     }
@@ -134,16 +137,13 @@ fn cost(report: &Report, calm: &Run) -> String {
     }
 }
 
-/// How sure the length is, where there was more than one run.
+/// How sure the length is.
 fn spread(runs: &[Run]) -> String {
-    if runs.len() < 2 {
-        return String::new();
-    }
     let mut lengths: Vec<f64> = runs.iter().map(|it| it.seconds).collect();
     lengths.sort_by(f64::total_cmp);
-    let at = |percent: usize| short(lengths[(lengths.len() - 1) * percent / 100]);
+    let at = |percent| short(quantile(&lengths, percent));
     let well = runs.iter().filter(|it| it.open == 0).count();
-    format!("; of {} runs half took {} or less, 19 of 20 {} or less, {well} ended well", runs.len(), at(50), at(95))
+    format!("{}: half took {} or less, 19 of 20 {} or less; {well} ended well", runs.len(), at(50), at(95))
 }
 
 /// Where the lengths of attempts are known from.
