@@ -136,6 +136,7 @@ pub async fn follow(app: &App, client: &Client, follow: &Follow) -> Result<Ended
     tokio::pin!(interrupted);
     let why = loop {
         let over = follow.until.is_over();
+        let asked = Instant::now();
         let looked = tokio::select! {
             () = &mut interrupted => break Why::Detached,
             () = until(deadline) => break Why::TimedOut,
@@ -143,6 +144,7 @@ pub async fn follow(app: &App, client: &Client, follow: &Follow) -> Result<Ended
         };
         match looked {
             Ok(status) => {
+                session.look_took = asked.elapsed();
                 if let Some(why) = session.look(status, follow, over, &mut draw, client).await? {
                     break why;
                 }
@@ -202,6 +204,8 @@ struct Session {
     status: Option<DeploymentStatus>,
     started_at: Option<Timestamp>,
     looked_at: Option<Instant>,
+    /// How long the engine took to tell how things stand.
+    look_took: Duration,
     silent_since: Option<Instant>,
     wiped_after: Option<Duration>,
     news: Option<String>,
@@ -220,6 +224,7 @@ impl Session {
             status: None,
             started_at: None,
             looked_at: None,
+            look_took: Duration::ZERO,
             silent_since: None,
             wiped_after: None,
             news: None,
@@ -277,7 +282,8 @@ impl Session {
 
     /// Waits until it is worth looking again; meanwhile the clock on the screen moves.
     async fn rest(&mut self, wake: &mut Wake, draw: &mut Draw) {
-        let pause = if self.silent_since.is_some() { SILENCE } else { PAUSE };
+        // Where a look is much work for the engine, it gets time for its own.
+        let pause = if self.silent_since.is_some() { SILENCE } else { PAUSE.max(3 * self.look_took) };
         tokio::time::sleep(pause).await;
         let end = Instant::now() + LOOK;
         while Instant::now() < end {

@@ -40,12 +40,12 @@ async fn equal_seeds_give_equal_reports() {
 }
 
 #[tokio::test]
-async fn hundreds_of_nodes_take_hardly_longer_than_few() {
-    let roles = chain(&["a", "b", "c"], |_, _| {});
+async fn a_thousand_nodes_take_hardly_longer_than_ten() {
+    let roles = chain(&["a", "b"], |_, _| {});
     let (few, ..) = rehearse(scenario(&roles, &[("all", 10)], &[])).await;
-    let (many, ..) = rehearse(scenario(&roles, &[("all", 300)], &[])).await;
-    assert_eq!(many.totals.standings, [(Standing::Active, 900)].into());
-    assert_eq!(many.widest.attempts, 300);
+    let (many, ..) = rehearse(scenario(&roles, &[("all", 1_000)], &[])).await;
+    assert_eq!(many.totals.standings, [(Standing::Active, 2_000)].into());
+    assert_eq!(many.widest.attempts, 1_000);
     assert!(many.took < Span::from_secs(4 * few.took.as_millis() / 1_000), "{} {}", few.took, many.took);
 }
 
