@@ -7,6 +7,7 @@ mod error;
 mod explain;
 mod extract;
 mod guard;
+mod inside;
 mod labels;
 mod limits;
 mod mask;
@@ -24,6 +25,8 @@ mod tls;
 pub mod types;
 pub mod words;
 
+pub use inside::{Inside, Pieces};
+pub use limits::AWAY_GRACE;
 pub use openapi::openapi;
 pub use serve::{Config, ServeError, serve};
 pub use tls::TlsError;

@@ -29,7 +29,7 @@ pub(crate) const WAIT_MOST: Span = Span::from_secs(600);
 /// Between two looks of one waiting request: a busy engine changes many times a second, people do not read so fast.
 pub(crate) const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// A node away for less is expected back: engines restart, machines boot.
-pub(crate) const AWAY_GRACE: Span = Span::from_secs(60);
+pub const AWAY_GRACE: Span = Span::from_secs(60);
 /// A new node is waited for this long.
 pub(crate) const ARRIVAL_GRACE: Span = Span::from_secs(300);
 /// Between two signs of life on an event stream.

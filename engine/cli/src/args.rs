@@ -117,6 +117,8 @@ pub enum Command {
     Status(command::status::Args),
     /// What would change, on which node, and why; changes nothing
     Plan(command::plan::Args),
+    /// Try a deployment on simulated nodes, with faults, before a real machine is touched
+    Rehearse(Box<command::rehearse::Args>),
     /// Plan, show, ask, apply, and follow until nothing runs any more
     Apply(command::apply::Args),
     /// Follow a deployment

@@ -174,3 +174,81 @@ fn schemas_and_completions_need_no_engine() {
         assert!(rebar(home.path(), &words).status.success(), "{topic}");
     }
 }
+
+/// The Swarm of the catalog, as a folder.
+fn swarm() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../workloads/catalog/docker-swarm").to_owned()
+}
+
+#[test]
+fn rehearsals_need_no_engine_and_say_what_they_do_not_understand() {
+    let home = tempfile::tempdir().unwrap();
+    let swarm = swarm();
+    check(home.path(), "rehearse demo", 4, "error[RB8001]");
+    check(home.path(), "rehearse ./nowhere", 5, "error[RB8006]");
+    for (arguments, code, part) in [
+        (
+            "--fault fail=101%",
+            2,
+            "error[RB7001]: fault `fail=101%`: `101%`: write a percentage above 0, and at most 100%",
+        ),
+        ("--fault lose:db=1@5m", 2, "docker-swarm@1.0.0 has no group `db`; it has manager, worker"),
+        ("--group workers=5", 2, "error[RB7002]: the workload has no group `workers`; it has `manager`, `worker`"),
+        ("--nodes 0", 2, "error[RB7002]: 0 nodes"),
+        ("--group manager=2", 7, "RB3005"),
+        ("--topology huge", 2, "it has dev, fleet, ha, solo"),
+        ("--duration web=5s", 2, "error[RB7003]"),
+        ("--duration docker-engine=2m..5s", 2, "cannot take longer"),
+        ("--set demo_port=many", 7, "RB3012"),
+        ("--runs 0", 2, "0 is not in"),
+    ] {
+        check(home.path(), &format!("rehearse {swarm} {arguments}"), code, part);
+    }
+}
+
+#[test]
+fn a_package_with_mistakes_is_linted_instead_of_rehearsed() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(rebar(home.path(), &["workload", "init", "store", "-q"]).status.success());
+    let manifest = home.path().join("store/workload.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("groups:", "gruops:")).unwrap();
+    let output = rebar(home.path(), &["rehearse", "./store"]);
+    assert_eq!(output.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("gruops"), "{output:?}");
+}
+
+#[test]
+fn equal_seeds_rehearse_the_very_same() {
+    let home = tempfile::tempdir().unwrap();
+    let swarm = swarm();
+    let faults = ["-f", "tempfail=10%", "-f", "engine-restart@1m", "-f", "cut:worker=50%@2m+1m"];
+    let run = |seed: &str| {
+        let arguments = ["rehearse", &swarm, "--nodes", "6", "--seed", seed, "-q", "-o", "json"];
+        rebar(home.path(), &[&arguments[..], &faults].concat())
+    };
+    let (first, again) = (run("7"), run("7"));
+    assert_eq!(first.status.code(), Some(0), "{first:?}");
+    assert_eq!(String::from_utf8_lossy(&first.stdout), String::from_utf8_lossy(&again.stdout));
+    let told: serde_json::Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert_eq!((&told["status"]["active"], &told["seed"], &told["nodes"]), (&true.into(), &7.into(), &6.into()));
+    assert!(told["seconds"].as_f64() >= told["calm"]["seconds"].as_f64(), "{told:#}");
+    assert_ne!(first.stdout, run("8").stdout);
+}
+
+#[test]
+fn a_rehearsal_ends_as_the_apply_would() {
+    let home = tempfile::tempdir().unwrap();
+    let swarm = swarm();
+    let ends = |arguments: &[&str]| {
+        let output = rebar(home.path(), &[&["rehearse", &swarm, "-n", "4", "--seed", "1"][..], arguments].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, shown) = ends(&["-f", "fail:docker-engine=100%"]);
+    assert_eq!(code, Some(8));
+    assert!(shown.contains("docker-engine@manager-1") && shown.contains("Who acts  you"), "{shown}");
+    let (code, shown) = ends(&["-f", "lose:worker=1@5s"]);
+    assert_eq!(code, Some(9));
+    assert!(shown.contains("is away since") && shown.contains("does not become active"), "{shown}");
+    assert_eq!(ends(&["--runs", "3", "-o", "name"]), (Some(0), "docker-swarm\n".to_owned()));
+}

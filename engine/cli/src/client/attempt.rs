@@ -4,7 +4,7 @@ use rebar_api::types::{AttemptView, AttemptsQuery, LogLine, LogQuery, Page};
 use rebar_model::{AttemptId, DeploymentName};
 use reqwest::Method;
 
-use super::{ANSWER, Client, Lines};
+use super::{ANSWER, Client, Lines, PAGE};
 use crate::failure::{Failure, Trouble};
 
 impl Client {
@@ -23,6 +23,26 @@ impl Client {
         };
         let page: Page<AttemptView> = self.get_with(&["attempts"], &query).await?;
         Ok(page.items)
+    }
+
+    /// Attempts of a deployment, the newest first, page by page; at most about this many.
+    pub async fn history(&self, deployment: &DeploymentName, most: usize) -> Result<Vec<AttemptView>, Failure> {
+        let mut attempts: Vec<AttemptView> = Vec::new();
+        loop {
+            let before = attempts.last().map(|it| it.id);
+            let query = AttemptsQuery {
+                deployment: Some(deployment.clone()),
+                before,
+                limit: Some(PAGE),
+                ..AttemptsQuery::default()
+            };
+            let page: Page<AttemptView> = self.get_with(&["attempts"], &query).await?;
+            let more = page.next_page_token.is_some() && !page.items.is_empty();
+            attempts.extend(page.items);
+            if !more || attempts.len() >= most {
+                return Ok(attempts);
+            }
+        }
     }
 
     /// One attempt.

@@ -4,6 +4,7 @@
 mod attempt;
 mod deployment;
 mod event;
+mod inside;
 mod lines;
 mod node;
 mod parameter;
@@ -16,6 +17,8 @@ mod workload;
 use std::{
     error::Error,
     io,
+    net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -27,6 +30,7 @@ use reqwest::{
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use event::EventStream;
+use inside::Inside;
 pub use lines::Lines;
 pub use tls::{Trust, ca_fingerprint};
 
@@ -52,6 +56,8 @@ const SERVER_NAME: &str = "engine.rebar";
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// The engine of a rehearsal, which no wire leads to.
+    inside: Option<Arc<Inside>>,
     base: Url,
     /// Where the user said that the engine is.
     shown: String,
@@ -71,7 +77,7 @@ impl Client {
     /// A client with a trust of its own, and a token or none.
     pub async fn open(url: &str, trust: &Trust, token: Option<&str>) -> Result<Self, Failure> {
         let base = parse(url.trim_end_matches('/'))?;
-        let shown = base.as_str().trim_end_matches('/').to_owned();
+        let shown = shown(&base);
         let host = base.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let port = base.port_or_known_default().unwrap_or(443);
         let unknown = |error: io::Error| {
@@ -79,18 +85,22 @@ impl Client {
                 .fix("look at the address in `rebar context list`, or at REBAR_URL")
         };
         let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), port)).await.map_err(unknown)?.collect();
+        Self::build(url, trust, token, &addresses)
+    }
+
+    /// A client that dials these addresses.
+    fn build(url: &str, trust: &Trust, token: Option<&str>, addresses: &[SocketAddr]) -> Result<Self, Failure> {
+        let base = parse(url.trim_end_matches('/'))?;
+        let (shown, port) = (shown(&base), base.port_or_known_default().unwrap_or(443));
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
-                .map_err(|_| Failure::new(Trouble::NoContext, "the token holds characters that no token has"))?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(AUTHORIZATION, bearer(token)?);
         }
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(trust.config()?)
             .https_only(true)
             .no_proxy()
-            .resolve_to_addrs(SERVER_NAME, &addresses)
+            .resolve_to_addrs(SERVER_NAME, addresses)
             .connect_timeout(CONNECT)
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
@@ -101,7 +111,7 @@ impl Client {
         // The name in the certificate is the engine's, not that of the machine that it happens to run on.
         let named = dialled.set_host(Some(SERVER_NAME)).is_ok() && dialled.set_port(Some(port)).is_ok();
         debug_assert!(named, "an https URL takes a host and a port");
-        Ok(Self { http, base: dialled, shown, tells: false })
+        Ok(Self { http, inside: None, base: dialled, shown, tells: false })
     }
 
     /// Where the user said that the engine is.
@@ -167,7 +177,10 @@ impl Client {
     /// Sends a request; a refusal is a failure.
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let start = Instant::now();
-        let response = request.send().await.map_err(|error| self.trouble(&error))?;
+        let response = match &self.inside {
+            Some(inside) => inside.send(request.build().map_err(|error| self.trouble(&error))?).await?,
+            None => request.send().await.map_err(|error| self.trouble(&error))?,
+        };
         let status = response.status();
         if self.tells {
             anstream::eprintln!("  {status} after {} ms", start.elapsed().as_millis());
@@ -208,6 +221,19 @@ fn root_of(error: &dyn Error) -> String {
         root = source;
     }
     root.to_string()
+}
+
+/// How a token is shown to an engine.
+fn bearer(token: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+        .map_err(|_| Failure::new(Trouble::NoContext, "the token holds characters that no token has"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// An address as people are shown it.
+fn shown(base: &Url) -> String {
+    base.as_str().trim_end_matches('/').to_owned()
 }
 
 /// An address as people give it.

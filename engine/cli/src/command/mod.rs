@@ -22,6 +22,7 @@ pub mod profile;
 mod protected;
 pub mod prove;
 pub mod redeploy;
+pub mod rehearse;
 pub mod restore;
 pub mod retry;
 pub mod service;
@@ -46,6 +47,7 @@ pub async fn run(app: &App, command: Command) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::run(app, args).await,
         Command::Retry(args) => Box::pin(retry::run(app, args)).await,
         Command::Logs(args) => logs::run(app, args).await,
+        Command::Rehearse(args) => Box::pin(rehearse::run(app, *args)).await,
         Command::Redeploy(args) => Box::pin(redeploy::run(app, args)).await,
         Command::Prove(args) => Box::pin(prove::run(app, args)).await,
         Command::Events(args) => events::run(app, args).await,

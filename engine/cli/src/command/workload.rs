@@ -135,7 +135,7 @@ fn lint(app: &App, dir: &Path, with: &[PathBuf]) -> Result<Exit, Failure> {
 }
 
 /// The workloads of the folders that `--with` names.
-fn at_hand(with: &[PathBuf]) -> Result<Vec<Arc<Workload>>, Failure> {
+pub fn at_hand(with: &[PathBuf]) -> Result<Vec<Arc<Workload>>, Failure> {
     let packages: Vec<Package> = with.iter().map(|dir| read(dir)).collect::<Result<_, _>>()?;
     rebar_manifest::read_all(&packages).map_err(|(at, diagnostics)| {
         let dir = with[at].display();
@@ -148,7 +148,7 @@ fn at_hand(with: &[PathBuf]) -> Result<Vec<Arc<Workload>>, Failure> {
 }
 
 /// Prints what the linter said.
-fn report(app: &App, dir: &Path, package: &Package, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
+pub fn report(app: &App, dir: &Path, package: &Package, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
     let errors = diagnostics.iter().filter(|it| it.is_error()).count();
     let warnings = diagnostics.len() - errors;
     let linted = Linted { errors, warnings, diagnostics };
@@ -198,7 +198,7 @@ async fn import(app: &App, dir: &Path) -> Result<Exit, Failure> {
 }
 
 /// What the engine has of the workloads that a package uses.
-async fn imported(app: &App, package: &Package) -> Result<Vec<Arc<Workload>>, Failure> {
+pub async fn imported(app: &App, package: &Package) -> Result<Vec<Arc<Workload>>, Failure> {
     let uses = rebar_manifest::uses(package);
     let mut there = Vec::new();
     if uses.is_empty() {

@@ -9,6 +9,7 @@ use rebar_api::types::DeploymentStatus;
 use rebar_model::Standing;
 
 use super::{
+    Follow, Until,
     canvas::Canvas,
     tracker::{Counts, Happening},
 };
@@ -30,6 +31,7 @@ const ROWS: usize = 24;
 pub struct Draw {
     output: Output,
     as_data: bool,
+    rehearsed: bool,
     how: How,
 }
 
@@ -42,7 +44,8 @@ enum How {
 
 impl Draw {
     /// As flags and terminal say.
-    pub fn new(app: &App, as_data: bool) -> Self {
+    pub fn new(app: &App, follow: &Follow) -> Self {
+        let as_data = follow.as_data;
         let how = match app.output.progress {
             Progress::Bar => How::Bars { canvas: Canvas::default(), above: String::new() },
             Progress::Plain | Progress::Auto => How::Plain { said: Instant::now(), greeted: false },
@@ -50,7 +53,8 @@ impl Draw {
             Progress::None if as_data => How::Plain { said: Instant::now(), greeted: false },
             Progress::None => How::Nothing,
         };
-        Self { output: app.output.clone(), as_data, how }
+        let rehearsed = matches!(follow.until, Until::Over { .. });
+        Self { output: app.output.clone(), as_data, rehearsed, how }
     }
 
     /// Shows something that happened.
@@ -81,7 +85,10 @@ impl Draw {
         news: Option<&str>,
     ) -> Result<(), Failure> {
         match &mut self.how {
-            How::Bars { .. } => self.frame(&Frame { status, seconds, age: 0, silent: None, news }),
+            How::Bars { .. } => {
+                let rehearsed = self.rehearsed;
+                self.frame(&Frame { status, seconds, age: 0, silent: None, news, rehearsed });
+            }
             How::Plain { said, greeted } => {
                 let first = !std::mem::replace(greeted, true);
                 if !first && said.elapsed() < HEARTBEAT {

@@ -6,11 +6,16 @@ mod draw;
 mod tracker;
 mod wake;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use rebar_api::types::DeploymentStatus;
 use rebar_model::{DeploymentName, Mode, Standing};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 pub use tracker::{Happening, Tracker};
 
@@ -33,12 +38,52 @@ const PAUSE: Duration = Duration::from_millis(150);
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// How long to follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Until {
     /// Until nothing runs any more.
     Settled,
     /// Until a person goes away.
     Forever,
+    /// Until a rehearsal is over. Its own clock is shown.
+    Over {
+        /// When it began, by its clock.
+        since: Timestamp,
+        /// Told of the first look: only then time goes on.
+        looked: Arc<Notify>,
+        /// Cancelled when it is over.
+        over: CancellationToken,
+    },
+}
+
+impl Until {
+    /// Whether following ends with a look at this; `over` is what was known before the look.
+    fn ends(&self, status: &DeploymentStatus, over: bool) -> bool {
+        match self {
+            Self::Settled => status.settled,
+            Self::Forever => false,
+            Self::Over { .. } => over,
+        }
+    }
+
+    /// Tells a rehearsal that it was looked at; more than once does no harm.
+    fn tell(&self) {
+        if let Self::Over { looked, .. } = self {
+            looked.notify_one();
+        }
+    }
+
+    /// Whether a rehearsal is over.
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Over { over, .. } if over.is_cancelled())
+    }
+
+    /// Resolves when a rehearsal is over; never for anything else.
+    async fn over(&self) {
+        match self {
+            Self::Over { over, .. } => over.cancelled().await,
+            Self::Settled | Self::Forever => std::future::pending().await,
+        }
+    }
 }
 
 /// What is followed.
@@ -84,12 +129,14 @@ pub enum Why {
 pub async fn follow(app: &App, client: &Client, follow: &Follow) -> Result<Ended, Failure> {
     let start = Instant::now();
     let deadline = app.timeout().map(|it| start + it);
-    let mut draw = Draw::new(app, follow.as_data);
+    let mut draw = Draw::new(app, follow);
     let mut wake = Wake::new(client.clone(), follow.name.clone());
-    let mut session = Session::new(start);
+    let mut session = Session::new(start, &follow.until);
     let interrupted = interrupt();
     tokio::pin!(interrupted);
     let why = loop {
+        let over = follow.until.is_over();
+        let asked = Instant::now();
         let looked = tokio::select! {
             () = &mut interrupted => break Why::Detached,
             () = until(deadline) => break Why::TimedOut,
@@ -97,7 +144,8 @@ pub async fn follow(app: &App, client: &Client, follow: &Follow) -> Result<Ended
         };
         match looked {
             Ok(status) => {
-                if let Some(why) = session.look(status, follow, &mut draw, client).await? {
+                session.look_took = asked.elapsed();
+                if let Some(why) = session.look(status, follow, over, &mut draw, client).await? {
                     break why;
                 }
             }
@@ -116,6 +164,7 @@ pub async fn follow(app: &App, client: &Client, follow: &Follow) -> Result<Ended
         tokio::select! {
             () = &mut interrupted => break Why::Detached,
             () = until(deadline) => break Why::TimedOut,
+            () = follow.until.over(), if !over => {}
             () = session.rest(&mut wake, &mut draw) => {}
         }
     };
@@ -149,23 +198,33 @@ async fn interrupt() {
 /// What is known while following.
 struct Session {
     start: Instant,
+    /// When the rehearsal that is followed began, by its clock.
+    rehearsed_since: Option<Timestamp>,
     tracker: Tracker,
     status: Option<DeploymentStatus>,
     started_at: Option<Timestamp>,
     looked_at: Option<Instant>,
+    /// How long the engine took to tell how things stand.
+    look_took: Duration,
     silent_since: Option<Instant>,
     wiped_after: Option<Duration>,
     news: Option<String>,
 }
 
 impl Session {
-    fn new(start: Instant) -> Self {
+    fn new(start: Instant, until: &Until) -> Self {
+        let rehearsed_since = match until {
+            Until::Over { since, .. } => Some(*since),
+            Until::Settled | Until::Forever => None,
+        };
         Self {
             start,
+            rehearsed_since,
             tracker: Tracker::default(),
             status: None,
             started_at: None,
             looked_at: None,
+            look_took: Duration::ZERO,
             silent_since: None,
             wiped_after: None,
             news: None,
@@ -177,6 +236,7 @@ impl Session {
         &mut self,
         status: DeploymentStatus,
         follow: &Follow,
+        over: bool,
         draw: &mut Draw,
         client: &Client,
     ) -> Result<Option<Why>, Failure> {
@@ -189,14 +249,18 @@ impl Session {
         if self.status.as_ref().is_some_and(wiping) && !wiping(&status) {
             self.wiped_after.get_or_insert(self.start.elapsed());
         }
-        for happening in self.tracker.take(&status) {
-            let log = self.log(&happening, client).await;
-            draw.happening(self.seconds(), &happening, &log)?;
-        }
-        draw.status(self.seconds(), &status, self.tracker.counts(), self.news.as_deref())?;
-        let over = follow.until == Until::Settled && status.settled;
+        let ends = follow.until.ends(&status, over);
+        let happenings = self.tracker.take(&status);
         self.status = Some(status);
-        Ok(over.then_some(Why::Settled))
+        for happening in happenings {
+            let log = self.log(&happening, client).await;
+            draw.happening(self.seconds_at(happening.at), &happening, &log)?;
+        }
+        if let Some(status) = &self.status {
+            draw.status(self.seconds(), status, self.tracker.counts(), self.news.as_deref())?;
+        }
+        follow.until.tell();
+        Ok(ends.then_some(Why::Settled))
     }
 
     /// The last lines of what failed; none where the engine does not give them.
@@ -218,7 +282,8 @@ impl Session {
 
     /// Waits until it is worth looking again; meanwhile the clock on the screen moves.
     async fn rest(&mut self, wake: &mut Wake, draw: &mut Draw) {
-        let pause = if self.silent_since.is_some() { SILENCE } else { PAUSE };
+        // Where a look is much work for the engine, it gets time for its own.
+        let pause = if self.silent_since.is_some() { SILENCE } else { PAUSE.max(3 * self.look_took) };
         tokio::time::sleep(pause).await;
         let end = Instant::now() + LOOK;
         while Instant::now() < end {
@@ -231,8 +296,16 @@ impl Session {
             }
             let silent = self.silent_since.map(|it| whole(it.elapsed()));
             if let Some(status) = &self.status {
-                let age = self.looked_at.map_or(0, |it| whole(it.elapsed()));
-                draw.beat(&Frame { status, seconds: self.seconds(), age, silent, news: self.news.as_deref() });
+                // What is rehearsed does not go at the pace of this machine's clock.
+                let age = self.looked_at.filter(|_| self.rehearsed_since.is_none()).map_or(0, |it| whole(it.elapsed()));
+                draw.beat(&Frame {
+                    status,
+                    seconds: self.seconds(),
+                    age,
+                    silent,
+                    news: self.news.as_deref(),
+                    rehearsed: self.rehearsed_since.is_some(),
+                });
             }
             if silent.is_some() {
                 return;
@@ -240,8 +313,19 @@ impl Session {
         }
     }
 
+    /// How long it is being followed: a rehearsal by its own clock.
     fn seconds(&self) -> i64 {
-        whole(self.start.elapsed())
+        match (self.rehearsed_since, &self.status) {
+            (Some(since), Some(status)) => status.at.duration_since(since).as_secs(),
+            (Some(_), None) => 0,
+            (None, _) => whole(self.start.elapsed()),
+        }
+    }
+
+    /// The same for something that happened at a moment of the engine's clock. Those clocks are compared in rehearsals alone: an
+    /// engine's may differ from this machine's.
+    fn seconds_at(&self, at: Timestamp) -> i64 {
+        self.rehearsed_since.map_or_else(|| self.seconds(), |since| at.duration_since(since).as_secs())
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 /// Something that happened to a node-role.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Happening {
-    /// When it was seen, by the engine's clock.
+    /// When it happened, as far as it says so, else when it was seen; by the engine's clock.
     pub at: Timestamp,
     /// Its address in its deployment.
     pub address: String,
@@ -52,6 +52,8 @@ struct Seen {
 #[derive(Debug, Default)]
 pub struct Tracker {
     mode: Option<Mode>,
+    /// When things were looked at last.
+    looked_at: Option<Timestamp>,
     seen: BTreeMap<NodeRoleId, Seen>,
     open: BTreeSet<NodeRoleId>,
     done: usize,
@@ -84,6 +86,8 @@ impl Tracker {
             self.seen.insert(row.id.clone(), seen);
         }
         happenings.extend(self.gone(status));
+        in_order(&mut happenings);
+        self.looked_at = Some(status.at);
         happenings
     }
 
@@ -125,9 +129,12 @@ impl Tracker {
         if !telling {
             return None;
         }
-        let seconds = before.and_then(|it| it.running_since).map(|it| status.at.duration_since(it).as_secs());
+        // What came to its end since the last look says when.
+        let ended = matches!(row.standing, Standing::Active | Standing::Failed);
+        let at = row.since.filter(|it| ended && self.looked_at.is_some_and(|last| *it > last)).unwrap_or(status.at);
+        let seconds = before.and_then(|it| it.running_since).map(|it| at.duration_since(it).as_secs());
         Some(Happening {
-            at: status.at,
+            at,
             address: row.address.clone(),
             standing: row.standing,
             phase: row.progress.as_ref().and_then(|it| it.phase).or_else(|| failed_in(row)),
@@ -165,6 +172,16 @@ impl Tracker {
             });
         }
         happenings
+    }
+}
+
+/// Puts what happened between two looks in the order of time; the counts go up with it.
+fn in_order(happenings: &mut [Happening]) {
+    let mut counts: Vec<usize> = happenings.iter().map(|it| it.done).collect();
+    counts.sort_unstable();
+    happenings.sort_by_key(|it| it.at);
+    for (happening, count) in happenings.iter_mut().zip(counts) {
+        happening.done = count;
     }
 }
 
@@ -225,6 +242,20 @@ mod tests {
         assert!(told(&mut tracker, &third).is_empty());
         let again = look("converging", &[("a", "active", 1), ("b", "active", 2), ("c", "failed", 4)]);
         assert_eq!(told(&mut tracker, &again), ["web@c failed 1/2 None"], "another attempt is news");
+    }
+
+    #[test]
+    fn what_happened_between_two_looks_is_told_in_its_order() {
+        let mut tracker = Tracker::default();
+        let mut first = look("converging", &[("a", "running", 1), ("b", "running", 2), ("c", "waiting", 0)]);
+        first.at = "2026-11-21T12:00:00Z".parse().unwrap();
+        told(&mut tracker, &first);
+        let mut second = look("converging", &[("a", "active", 1), ("b", "active", 2), ("c", "active", 3)]);
+        for (row, since) in second.node_roles.iter_mut().zip(["12:00:03Z", "12:00:01Z", "12:00:04Z"]) {
+            row.since = Some(format!("2026-11-21T{since}").parse().unwrap());
+        }
+        let lines = told(&mut tracker, &second);
+        assert_eq!(lines, ["web@b active 1/3 Some(1)", "web@a active 2/3 Some(3)", "web@c active 3/3 None"]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Frame<'a> {
     pub silent: Option<i64>,
     /// The last news, where there is some.
     pub news: Option<&'a str>,
+    /// Whether it is a rehearsal, in which nothing real happens.
+    pub rehearsed: bool,
 }
 
 /// Some node-roles that share a bar.
@@ -47,7 +49,12 @@ pub fn render(frame: &Frame<'_>, look: &Look, height: usize) -> Vec<String> {
         let text = format!(" the engine has not answered for {}; trying again", words::duration(seconds));
         below.push(look.paint(Tone::Person, &text));
     }
-    below.push(look.paint(Tone::Quiet, " Ctrl-C detaches; the work goes on"));
+    let foot = if frame.rehearsed {
+        " Ctrl-C ends the rehearsal; nothing real is touched"
+    } else {
+        " Ctrl-C detaches; the work goes on"
+    };
+    below.push(look.paint(Tone::Quiet, foot));
     // Head, titles and two empty lines.
     let room = height.saturating_sub(below.len() + 4).clamp(1, MAX_ROLES);
     let rows = rows(status, room, look);
@@ -72,8 +79,9 @@ pub fn render(frame: &Frame<'_>, look: &Look, height: usize) -> Vec<String> {
 fn head(frame: &Frame<'_>, look: &Look) -> String {
     let status = frame.status;
     let held = status.paused.as_ref().map(|it| look.paint(Tone::Change, &format!("  held: {it}"))).unwrap_or_default();
+    let rehearsal = if frame.rehearsed { look.paint(Tone::Change, " rehearsal of") } else { String::new() };
     format!(
-        " {}  {}  revision {}  {}{held}   {}",
+        "{rehearsal} {}  {}  revision {}  {}{held}   {}",
         look.paint(Tone::Strong, status.name.as_str()),
         status.workload.reference,
         status.revision,

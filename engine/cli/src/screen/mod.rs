@@ -12,6 +12,7 @@ pub mod origin;
 pub mod parameter;
 pub mod plan;
 pub mod proof;
+pub mod rehearsal;
 pub mod service;
 pub mod status;
 pub mod summary;

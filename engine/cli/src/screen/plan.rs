@@ -25,8 +25,18 @@ pub fn short_id(plan: &PlanView) -> String {
     plan.id.to_string().chars().take(SHORT_ID).collect()
 }
 
-/// Draws a plan.
+/// Draws a plan, with the line to apply it with.
 pub fn render(plan: &PlanView, look: &Look) -> String {
+    let mut out = draft(plan, look);
+    if plan.changes {
+        // Writing to a string cannot fail, here and below.
+        let _ = writeln!(out, "Apply  rebar apply {} --plan {}", plan.deployment, short_id(plan));
+    }
+    out
+}
+
+/// Draws a plan that nobody can apply: the one of a rehearsal.
+pub fn draft(plan: &PlanView, look: &Look) -> String {
     // Only a plan that changes something makes a revision.
     let next = if plan.changes { format!(" {} {}", look.arrow(), plan.base.next()) } else { String::new() };
     let mut out = format!(
@@ -216,7 +226,7 @@ fn bottom(plan: &PlanView, parts: &[Part<'_>], look: &Look) -> String {
         column += 2 + address.len();
         let _ = write!(out, "  {address}");
     }
-    let _ = writeln!(out, "\nApply  rebar apply {} --plan {}", plan.deployment, short_id(plan));
+    out.push('\n');
     out
 }
 

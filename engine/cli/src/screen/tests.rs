@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    Detail, Look, bars, deployment, event, explain, failure, node, origin, plan, proof, service, status, summary,
+    Detail, Look, bars, deployment, event, explain, failure, node, origin, plan, proof, rehearsal, service, status,
+    summary,
 };
 use crate::failure::Failure;
 
@@ -159,11 +160,17 @@ fn a_status_shows_what_is_not_active() {
 fn the_live_view_keeps_failures_on_the_screen() {
     let view = under_way();
     picture("bars", |look| {
-        let frame =
-            bars::Frame { status: &view, seconds: 461, age: 3, silent: None, news: Some("kubelet@prod-w-9 is active") };
+        let frame = bars::Frame {
+            status: &view,
+            seconds: 461,
+            age: 3,
+            silent: None,
+            news: Some("kubelet@prod-w-9 is active"),
+            rehearsed: false,
+        };
         bars::render(&frame, look, 50).join("\n")
     });
-    let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: Some(12), news: None };
+    let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: Some(12), news: None, rehearsed: false };
     insta::assert_snapshot!("bars_silent", bars::render(&frame, &Look::plain(80), 50).join("\n"));
 }
 
@@ -181,7 +188,7 @@ fn roles_of_low_importance_are_folded_while_nothing_is_wrong() {
     let quiet = status_of(rows.clone(), json!({}));
     picture("status_folded", |look| status::render(&quiet, look));
     let bars = |status: &DeploymentStatus, look: &Look| {
-        let frame = bars::Frame { status, seconds: 60, age: 0, silent: None, news: None };
+        let frame = bars::Frame { status, seconds: 60, age: 0, silent: None, news: None, rehearsed: false };
         bars::render(&frame, look, 50).join("\n")
     };
     picture("bars_folded", |look| bars(&quiet, look));
@@ -206,7 +213,7 @@ fn many_roles_share_a_row() {
     let rows = (0..30).map(|it| row(&format!("role-{it}@n1"), if it < 5 { "active" } else { "waiting" }, json!({})));
     let view = status_of(rows.chain([row("kubelet@n1", "waiting", json!({}))]).collect(), json!({}));
     let lines = bars::render(
-        &bars::Frame { status: &view, seconds: 0, age: 0, silent: None, news: None },
+        &bars::Frame { status: &view, seconds: 0, age: 0, silent: None, news: None, rehearsed: false },
         &Look::plain(80),
         50,
     );
@@ -399,4 +406,81 @@ fn a_proof_is_a_certificate() {
     };
     picture("proof", |look| whole(&of(vec![cycle(1, None), cycle(2, None)], true), look));
     picture("proof_failed", |look| whole(&of(vec![cycle(1, Some("not active: 1 failed"))], false), look));
+}
+
+/// A rehearsal with everything that a report can have.
+fn rehearsed() -> rebar_rehearsal::Report {
+    use rebar_model::{Span, Standing};
+    use rebar_rehearsal::{Basis, FaultReport, Link, Report, RoleReport, Step, Totals, Width};
+
+    let step = |address: &str, begins, took, waited, link| Step {
+        node_role: format!("prod/{address}").parse().unwrap(),
+        begins: Span::from_secs(begins),
+        took: Span::from_secs(took),
+        waited: Span::from_millis(waited),
+        link,
+    };
+    let role = |name: &str, attempts, median, basis| RoleReport {
+        role: name.parse().unwrap(),
+        attempts,
+        median: Span::from_millis(median),
+        p95: Span::from_millis(median * 3),
+        total: Span::from_millis(median * attempts as u64),
+        basis,
+    };
+    let fault = |fault: &str, happened, numbers: [usize; 4]| {
+        let [nodes, attempts, recovered, open] = numbers;
+        FaultReport { fault: fault.to_owned(), happened, nodes, attempts, recovered, open }
+    };
+    Report {
+        deployment: "prod".parse().unwrap(),
+        workload: "kubernetes@1.4.0".to_owned(),
+        seed: 42,
+        nodes: 13,
+        took: Span::from_millis(572_250),
+        totals: Totals {
+            node_roles: 54,
+            standings: [(Standing::Active, 52), (Standing::Failed, 1), (Standing::Blocked, 1)].into(),
+            attempts: 61,
+            failed: 7,
+            recovered: 6,
+            open: 2,
+        },
+        widest: Width { attempts: 26, at: Span::from_millis(8_500) },
+        critical_path: vec![
+            step("containerd@prod-c-1", 0, 61, 0, Link::Start),
+            step("etcd-member@prod-c-1", 61, 20, 0, Link::Requirement),
+            step("etcd-member@prod-c-2", 81, 22, 0, Link::Slot),
+            step("kubelet@prod-w-7", 115, 30, 12_000, Link::Lock),
+            step("kubelet@prod-w-7", 147, 425, 2_000, Link::Retry),
+        ],
+        roles: vec![
+            role("kubelet", 19, 31_000, Basis::History { attempts: 240 }),
+            role("containerd", 13, 20_000, Basis::Assumed),
+            role("etcd-member", 3, 2_500, Basis::Given),
+        ],
+        faults: vec![
+            fault("fail:kubelet=30%", true, [0, 7, 6, 1]),
+            fault("engine-restart@7m", true, [13, 4, 4, 0]),
+            fault("lose=1@10h", false, [0, 0, 0, 0]),
+        ],
+    }
+}
+
+#[test]
+fn rehearsals() {
+    let report = rehearsed();
+    let calm = rehearsal::Run { seed: 42, seconds: 301.0, failed: 0, open: 0 };
+    let run = rehearsal::Run::of(&report);
+    let slower = rehearsal::Run { seed: 43, seconds: 700.0, ..run.clone() };
+    let view = under_way();
+    picture("rehearsal", |look| {
+        let runs = [run.clone(), slower.clone()];
+        let picture =
+            rehearsal::Picture { report: &report, calm: Some(&calm), runs: &runs, status: &view, explanation: None };
+        rehearsal::render(&picture, look)
+    });
+    let view = under_way();
+    let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: None, news: None, rehearsed: true };
+    picture("rehearsal_live", |look| bars::render(&frame, look, 24).join("\n"));
 }
