@@ -67,8 +67,21 @@ impl Agent {
         command.stderr(Stdio::from(log)).env("REBAR_LOG", "debug");
         command.env("REBAR_AGENT_BOOT_ID_FILE", self.boot_id_file());
         command.env("REBAR_AGENT_REBOOT_COMMAND", format!("echo now >> {}", self.file("rebooted").display()));
+        command.env("REBAR_AGENT_TRIAL_HASTE", "10");
         command.env("AGENTS_OWN_SECRET", "must not leak").kill_on_drop(true);
         command
+    }
+
+    /// Has the machine trust release keys.
+    pub async fn trust(&self, keys: &[&str]) {
+        let output = Command::new(PROGRAM).arg("trust").args(keys).arg("--state").arg(self.state()).output().await;
+        let output = output.expect("run");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The process that was started; it may be another program by now.
+    pub fn pid(&self) -> String {
+        self.process.as_ref().and_then(Child::id).expect("running").to_string()
     }
 
     pub fn start(&mut self) {
