@@ -9,7 +9,9 @@ use common::{
     release::{ReleaseKey, bad, good},
     role::{archive, dispatch, phase},
 };
-use rebar_proto::v1::{AttemptResult, Phase, UpgradeFailed, UpgradeFailure, attempt_result::Outcome, engine_message::Body};
+use rebar_proto::v1::{
+    AttemptResult, Phase, UpgradeFailed, UpgradeFailure, attempt_result::Outcome, engine_message::Body,
+};
 
 /// The version that the program was built as.
 const BUILT: &str = env!("CARGO_PKG_VERSION");
@@ -139,7 +141,8 @@ async fn what_is_not_to_be_trusted_is_refused_with_the_reason() {
     for (upgrade, (order, why)) in (1..).zip(orders) {
         let order = rebar_proto::v1::Upgrade { upgrade, ..order };
         engine.send(Body::Upgrade(order.clone())).await;
-        let find = |failed: &[UpgradeFailed]| failed.iter().filter(|it| it.upgrade == upgrade).cloned().collect::<Vec<_>>();
+        let find =
+            |failed: &[UpgradeFailed]| failed.iter().filter(|it| it.upgrade == upgrade).cloned().collect::<Vec<_>>();
         let said = engine.until(why, |seen| find(&seen.upgrades_failed).first().cloned()).await;
         assert_eq!(said.failure(), UpgradeFailure::Refused);
         assert!(said.reason.contains(why), "{upgrade}: {}", said.reason);
@@ -202,12 +205,18 @@ async fn one_that_no_engine_welcomes_is_rolled_back() {
 #[tokio::test]
 async fn an_engine_that_is_away_in_the_middle_condemns_nobody() {
     let mut machine = Machine::new().await;
+    machine.agent.stop().await;
+    machine.agent.haste = 40;
+    machine.agent.start();
+    machine.engine.connected(2).await;
     machine.begin(1).await;
     machine.order(1, NEW, &good("new")).await;
     until("the trial", || machine.agent.log().contains("release on trial")).await;
     machine.engine.stop().await;
-    // Longer than an engine that is there may take.
-    until("tries in vain", || machine.agent.log().matches("no session").count() >= 6).await;
+    // Longer than an engine that is there may take: 120 s, 40 times faster, with a try every eighth of a second.
+    let tries = || machine.agent.log().matches("no session").count();
+    let before = tries();
+    until("tries in vain", || tries() >= before + 40).await;
     machine.engine.restart().await;
     machine.says(NEW, 1).await;
     until("its end", || machine.record().contains("kept")).await;

@@ -1,6 +1,8 @@
 //! What goes into the machine and what comes out of it. The rules that connect the two are in `machine`.
 
-use rebar_proto::v1::{AgentMessage, AttemptResult, Dispatch, EngineMessage, LogChunk, Progress, Upgrade, UpgradeFailed};
+use rebar_proto::v1::{
+    AgentMessage, AttemptResult, Dispatch, EngineMessage, LogChunk, Progress, Upgrade, UpgradeFailed,
+};
 
 /// Something has happened.
 #[derive(Debug, Clone)]

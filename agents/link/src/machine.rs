@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rebar_proto::v1::{
     AgentMessage, AttemptResult, Cancel, Dispatch, EngineMessage, Facts, Failed, FailureKind, Heartbeat, HeldAttempt,
-    Hello, LogAck, LogChunk, Phase, ResultAck, Started, Upgrade, Welcome, agent_message, attempt_result, engine_message,
+    Hello, LogAck, LogChunk, Phase, ResultAck, Started, Upgrade, Welcome, agent_message, attempt_result,
+    engine_message,
 };
 
 use crate::event::{Input, Local, Output, Recovered, RecoveredState, Refusal, Session};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use rebar_link::{Input, Link, Local, Output, Recovered, RecoveredAttempt, RecoveredState, Session};
 use rebar_proto::v1::{
-    AgentMessage, AttemptResult, Cancel, Dispatch, EngineMessage, LogAck, LogChunk, Ping, ResultAck, Upgrade, UpgradeFailed, Welcome,
-    agent_message::Body, engine_message,
+    AgentMessage, AttemptResult, Cancel, Dispatch, EngineMessage, LogAck, LogChunk, Ping, ResultAck, Upgrade,
+    UpgradeFailed, Welcome, agent_message::Body, engine_message,
 };
 
 const ATTEMPTS: u64 = 6;

@@ -126,7 +126,9 @@ impl ApiError {
             Self::Lint(_) => kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4010", "the package has mistakes")
                 .hint("rebar workload lint DIR"),
             Self::Package(_) => kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4011", "not a package"),
-            Self::Release(_) => kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4504", "not a release that this engine takes"),
+            Self::Release(_) => {
+                kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4504", "not a release that this engine takes")
+            }
             Self::SecretReference => kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4017", "a reference is not a value"),
             Self::Broken => kind(StatusCode::INTERNAL_SERVER_ERROR, "RB4018", "mistake in the engine"),
             Self::Ambiguous { .. } => kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4019", "ambiguous name"),

@@ -1,7 +1,9 @@
 //! Words for people: standings, reasons, failures, differences of a plan. Said once here, so that the command line, the stream of
 //! events and explanations speak alike.
 
-use rebar_model::{Action, Agent, Difference, Failure, FailureKind, NodeRoleId, PlanStep, Reason, StepState, UpgradeState};
+use rebar_model::{
+    Action, Agent, Difference, Failure, FailureKind, NodeRoleId, PlanStep, Reason, StepState, UpgradeState,
+};
 use serde_json::Value;
 
 use crate::{limits::SHOWN, mask::mask};
@@ -53,7 +55,8 @@ pub fn reason(reason: &Reason) -> String {
 
 /// What an agent is, and where it stands in an upgrade, in one line.
 pub fn agent(agent: &Agent) -> String {
-    let version = agent.version.as_ref().map_or_else(|| "something else than a version".to_owned(), ToString::to_string);
+    let version =
+        agent.version.as_ref().map_or_else(|| "something else than a version".to_owned(), ToString::to_string);
     match agent.step.as_ref().map(|it| &it.state) {
         None => format!("is {version}"),
         Some(StepState::Told { .. }) => format!("is {version}, and was told of another release"),

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Agent, AgentRelease, AgentUpgrade, ApiToken, Attempt, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident, Node, NodeName, NodeRoleId,
-    NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Resource, ResourceId, Revision, Seq, TokenHash, Workload,
+    Agent, AgentRelease, AgentUpgrade, ApiToken, Attempt, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident,
+    Node, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Resource, ResourceId,
+    Revision, Seq, TokenHash, Workload,
 };
 
 /// Who caused a change.

@@ -30,9 +30,7 @@ mod workload;
 mod world;
 
 pub use address::{NodeRoleId, ParseAddressError, Target};
-pub use agent::{
-    Agent, AgentUpgrade, StepState, UpgradeFailure, UpgradeNo, UpgradeReport, UpgradeState, UpgradeStep,
-};
+pub use agent::{Agent, AgentUpgrade, StepState, UpgradeFailure, UpgradeNo, UpgradeReport, UpgradeState, UpgradeStep};
 pub use attempt::{Attempt, AttemptKind, Failure, FailureKind, Outcome, Phase, Report, ResolvedInput};
 pub use builtin::{BuiltinPort, BuiltinPorts, PortType};
 pub use change::{Actor, Change, Record};

@@ -11,9 +11,9 @@ mod index;
 
 use self::index::Index;
 use crate::{
-    Agent, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident, LockName, Node,
-    NodeName, NodeRole, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Record, Resource,
-    ResourceId, Revision, RoleDefinition, RoleName, Seq, Target, TokenHash, Workload,
+    Agent, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest,
+    EnrolToken, Epoch, Ident, LockName, Node, NodeName, NodeRole, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter,
+    ParameterScope, Record, Resource, ResourceId, Revision, RoleDefinition, RoleName, Seq, Target, TokenHash, Workload,
 };
 
 /// Everything that the engine knows.

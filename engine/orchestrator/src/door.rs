@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use rebar_model::{Actor, AttemptId, Digest, Epoch, Facts, Ident, NodeName, Phase, Report, RoleSpec, TokenHash, UpgradeReport, World};
+use rebar_model::{
+    Actor, AttemptId, Digest, Epoch, Facts, Ident, NodeName, Phase, Report, RoleSpec, TokenHash, UpgradeReport, World,
+};
 use rebar_ports::{AgentDoor, AgentHello, AgentSession, DoorError, LogChunk, SessionId, StoreError};
 use rebar_scheduler::{Command, Input, Refusal, check_outputs};
 use serde_json::Value;

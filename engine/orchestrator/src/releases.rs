@@ -89,13 +89,18 @@ mod tests {
         assert!(matches!(verify(&[], &good, b"program"), Err(ReleaseError::NoKeys)));
         assert!(matches!(verify(&keys, &good, b"another"), Err(ReleaseError::WrongProgram { .. })));
         let strange = sign(2, &good.statement);
-        assert!(matches!(verify(&keys, &strange, b"program"), Err(ReleaseError::UnknownKey(key)) if key == strange.key));
+        assert!(
+            matches!(verify(&keys, &strange, b"program"), Err(ReleaseError::UnknownKey(key)) if key == strange.key)
+        );
         let changed = SignedRelease { statement: good.statement.replace("1.2.3", "9.9.9"), ..good.clone() };
         assert!(matches!(verify(&keys, &changed, b"program"), Err(ReleaseError::BadSignature)));
         let claimed = SignedRelease { key: good.key, ..strange };
         assert!(matches!(verify(&keys, &claimed, b"program"), Err(ReleaseError::BadSignature)));
         for other in [statement("something-else", b"program"), "{}".to_owned(), String::new()] {
-            assert!(matches!(verify(&keys, &sign(1, &other), b"program"), Err(ReleaseError::BadStatement(_))), "{other}");
+            assert!(
+                matches!(verify(&keys, &sign(1, &other), b"program"), Err(ReleaseError::BadStatement(_))),
+                "{other}"
+            );
         }
     }
 }

@@ -20,7 +20,12 @@ fn name(text: &str) -> NodeName {
 }
 
 fn request(node: &str, token: &str) -> MachineRequest {
-    let ticket = EnrolTicket { engine: "172.30.250.1:7443".into(), token: token.into(), ca_fingerprint: "ab".into(), release_keys: Vec::new() };
+    let ticket = EnrolTicket {
+        engine: "172.30.250.1:7443".into(),
+        token: token.into(),
+        ca_fingerprint: "ab".into(),
+        release_keys: Vec::new(),
+    };
     MachineRequest { name: name(node), ticket, options: BTreeMap::from([("memory-mb".to_owned(), "512".to_owned())]) }
 }
 

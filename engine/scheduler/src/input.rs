@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use rebar_model::{
-    Actor, AgentBuild, ApiToken, AttemptId, DeploymentName, DeploymentSpec, Digest, EnrolToken, Facts, Ident, Node, NodeMode,
-    NodeName, NodeRoleId, ParameterScope, Phase, ProfileName, ReleasePlatform, Report, RoleName, Span, TokenHash, UpgradeReport, Workload,
+    Actor, AgentBuild, ApiToken, AttemptId, DeploymentName, DeploymentSpec, Digest, EnrolToken, Facts, Ident, Node,
+    NodeMode, NodeName, NodeRoleId, ParameterScope, Phase, ProfileName, ReleasePlatform, Report, RoleName, Span,
+    TokenHash, UpgradeReport, Workload,
 };
 use semver::Version;
 use serde_json::Value;

@@ -7,9 +7,9 @@ use std::{
 };
 
 use rebar_model::{
-    Agent, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident,
-    MissingFromWorld, Node, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Record,
-    Resource, Revision, Seq, TokenHash, UpgradeNo, Workload,
+    Agent, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest,
+    EnrolToken, Epoch, Ident, MissingFromWorld, Node, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter,
+    ParameterScope, Record, Resource, Revision, Seq, TokenHash, UpgradeNo, Workload,
 };
 use rebar_ports::StoreError;
 use semver::Version;

@@ -6,13 +6,13 @@ use anyhow::Result;
 use jiff::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rebar_model::{
-    Actor, Agent, AgentBuild, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptKind, Binding, Bound, Change, Connection, Deployment, DeploymentName,
-    DeploymentSpec, Digest, EnrolToken, Epoch, Facts, Failure, FailureKind, Freshness, Hex, Ident, Intent, Mode, Node,
-    NodeMode, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, OnChange, Outcome, Parameter, ParameterScope, Phase,
-    ProviderKind, Record, Requirement, ResolvedInput, Resource, ResourceId, ResourceKind, Revision, RevisionNo,
-    RoleName, SecretRef, SignedRelease, Span, State, StepState, Success, Take, Taken, Target, TokenHash, UpgradeFailure,
-    UpgradeState, UpgradeStep, Workload, WorkloadMetadata,
-    WorkloadSpec, World,
+    Actor, Agent, AgentBuild, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptKind, Binding, Bound, Change,
+    Connection, Deployment, DeploymentName, DeploymentSpec, Digest, EnrolToken, Epoch, Facts, Failure, FailureKind,
+    Freshness, Hex, Ident, Intent, Mode, Node, NodeMode, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, OnChange,
+    Outcome, Parameter, ParameterScope, Phase, ProviderKind, Record, Requirement, ResolvedInput, Resource, ResourceId,
+    ResourceKind, Revision, RevisionNo, RoleName, SecretRef, SignedRelease, Span, State, StepState, Success, Take,
+    Taken, Target, TokenHash, UpgradeFailure, UpgradeState, UpgradeStep, Workload, WorkloadMetadata, WorkloadSpec,
+    World,
 };
 use serde_json::{Value, json};
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use crate::{
-    disk::{durable, layout::{State, make_directory}},
+    disk::{
+        durable,
+        layout::{State, make_directory},
+    },
     error::{Context, Error},
     helper,
     release::statement::{Signed, Statement},

@@ -19,11 +19,11 @@ use crate::{
     disk::layout::State,
     door::{dial, identity::Identity},
     error::{Context, Error},
-    release::{ON_TRIAL, WELCOMED, boot, shelf::Shelved},
+    release::{ON_TRIAL, WELCOMED, boot, is_on_trial, shelf::Shelved},
 };
 
 /// How long an engine that answers may take to welcome the new one.
-const WELCOME_WITHIN: Duration = Duration::from_secs(60);
+const WELCOME_WITHIN: Duration = Duration::from_secs(120);
 /// How long the new one has to stay after it was welcomed.
 const STABLE_FOR: Duration = Duration::from_secs(10);
 /// How often the old one looks whether an engine answers.
@@ -145,6 +145,12 @@ async fn end(child: &mut Child) {
             tracing::error!(%error, "a release on trial does not end");
         }
     }
+}
+
+/// The longest wait between two tries to get a session: an agent on trial is one of a few, and is not to fail for having been patient
+/// with an engine that was away.
+pub fn longest_wait() -> Duration {
+    if is_on_trial() { hasten(PROBE_EVERY) } else { Duration::MAX }
 }
 
 /// For tests: trials are so many times faster.

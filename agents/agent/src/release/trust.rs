@@ -32,7 +32,8 @@ pub fn pin(state: &State, keys: &[String]) -> Result<(), Error> {
 /// A key as it is written.
 pub fn parse(text: &str) -> Result<Key, String> {
     let mut key = [0; 32];
-    let wrong = |_| format!("`{}` is not a release key of 64 hexadecimal digits", text.chars().take(80).collect::<String>());
+    let wrong =
+        |_| format!("`{}` is not a release key of 64 hexadecimal digits", text.chars().take(80).collect::<String>());
     hex::decode_to_slice(text, &mut key).map_err(wrong)?;
     Ok(key)
 }

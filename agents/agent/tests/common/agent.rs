@@ -16,12 +16,14 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_rebar-agent");
 pub struct Agent {
     pub home: TempDir,
     process: Option<Child>,
+    /// How many times faster trials of releases are.
+    pub haste: u32,
 }
 
 impl Agent {
     /// A machine that is not enrolled.
     pub fn new() -> Self {
-        let agent = Self { home: tempfile::tempdir().expect("directory"), process: None };
+        let agent = Self { home: tempfile::tempdir().expect("directory"), process: None, haste: 10 };
         std::fs::write(agent.boot_id_file(), "boot-1").expect("boot id");
         agent
     }
@@ -67,7 +69,7 @@ impl Agent {
         command.stderr(Stdio::from(log)).env("REBAR_LOG", "debug");
         command.env("REBAR_AGENT_BOOT_ID_FILE", self.boot_id_file());
         command.env("REBAR_AGENT_REBOOT_COMMAND", format!("echo now >> {}", self.file("rebooted").display()));
-        command.env("REBAR_AGENT_TRIAL_HASTE", "10");
+        command.env("REBAR_AGENT_TRIAL_HASTE", self.haste.to_string());
         command.env("AGENTS_OWN_SECRET", "must not leak").kill_on_drop(true);
         command
     }

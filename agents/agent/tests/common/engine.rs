@@ -11,13 +11,13 @@ use std::{
 use rebar_proto::{
     MAX_CHUNK,
     v1::{
-    AgentMessage, AttemptResult, Dispatch, EngineMessage, EnrolRequest, EnrolResponse, FetchRequest, FetchResponse,
-    Hello, LogAck, Progress, RenewRequest, RenewResponse, ResultAck, UpgradeFailed, Welcome,
-    agent_message::Body,
-    agent_server::{Agent, AgentServer},
-    engine_message,
-    enrolment_server::{Enrolment, EnrolmentServer},
-},
+        AgentMessage, AttemptResult, Dispatch, EngineMessage, EnrolRequest, EnrolResponse, FetchRequest, FetchResponse,
+        Hello, LogAck, Progress, RenewRequest, RenewResponse, ResultAck, UpgradeFailed, Welcome,
+        agent_message::Body,
+        agent_server::{Agent, AgentServer},
+        engine_message,
+        enrolment_server::{Enrolment, EnrolmentServer},
+    },
 };
 use tokio::{
     net::TcpListener,
@@ -380,8 +380,10 @@ impl Agent for Service {
         };
         let rest = &bytes[offset.min(bytes.len())..];
         let sent = &rest[..limit.unwrap_or(rest.len()).min(rest.len())];
-        let mut answers: Vec<Result<FetchResponse, Status>> =
-            sent.chunks(if limit.is_some() { 1024 } else { MAX_CHUNK }).map(|chunk| Ok(FetchResponse { chunk: chunk.to_vec() })).collect();
+        let mut answers: Vec<Result<FetchResponse, Status>> = sent
+            .chunks(if limit.is_some() { 1024 } else { MAX_CHUNK })
+            .map(|chunk| Ok(FetchResponse { chunk: chunk.to_vec() }))
+            .collect();
         if limit.is_some() && is_silent {
             let nothing = tokio_stream::pending();
             return Ok(Response::new(Box::pin(tokio_stream::iter(answers).chain(nothing))));

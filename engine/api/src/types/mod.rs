@@ -20,9 +20,7 @@ mod version;
 mod wait;
 mod workload;
 
-pub use agent::{
-    AgentBuildView, AgentReleaseView, AgentStanding, AgentView, ImportRelease, StartUpgrade, UpgradeView,
-};
+pub use agent::{AgentBuildView, AgentReleaseView, AgentStanding, AgentView, ImportRelease, StartUpgrade, UpgradeView};
 pub use attempt::{AttemptInput, AttemptResult, AttemptView, AttemptsQuery, LogLine, LogQuery};
 pub use deployment::{
     Accepted, ChangeDeployment, CreateDeployment, DeploymentSummary, DeploymentView, PauseRequest, RetryRequest,

@@ -30,7 +30,8 @@ pub fn release_key() -> ReleaseKey {
 /// What a key says about a program.
 fn signed(seed: u8, version: &str, program: &[u8]) -> ImportRelease {
     let sha256: Hex<32> = hex(digest::digest(&digest::SHA256, program).as_ref());
-    let statement = json!({"kind": "rebar-agent-release", "version": version, "platform": "linux/amd64", "sha256": sha256});
+    let statement =
+        json!({"kind": "rebar-agent-release", "version": version, "platform": "linux/amd64", "sha256": sha256});
     let statement = statement.to_string();
     let pair = pair(seed);
     let signature = hex(pair.sign(statement.as_bytes()).as_ref());
@@ -114,7 +115,10 @@ async fn an_upgrade_is_told_to_agents_held_and_stopped() {
     let report = UpgradeReport { upgrade: UpgradeNo(1), failure };
     fixture.handle.upgrade_failed(&n1.node, report).await.unwrap();
     let view: UpgradeView = fixture.get("/agent-upgrade").await;
-    assert_eq!((view.state.as_str(), view.held_by.as_ref(), view.code.as_deref()), ("held", Some(&n1.node), Some("RB4505")));
+    assert_eq!(
+        (view.state.as_str(), view.held_by.as_ref(), view.code.as_deref()),
+        ("held", Some(&n1.node), Some("RB4505"))
+    );
     assert!(view.reason.is_some_and(|it| it.contains("no room")));
     assert_eq!(fixture.agents().await[0].standing, AgentStanding::Failed);
     let view: UpgradeView = fixture.post("/agent-upgrade/stop", json!({}), 202).await;

@@ -61,10 +61,8 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
         }
         Verb::Stop => {
             let view = app.client().await?.stop_upgrade().await?;
-            app.output.say(&format!(
-                "no further agent is told of {}; {} that were told go on",
-                view.version, view.under_way
-            ));
+            app.output
+                .say(&format!("no further agent is told of {}; {} that were told go on", view.version, view.under_way));
             Ok(Exit::Done)
         }
         Verb::Release(verb) => release::run(app, verb).await,

@@ -94,7 +94,8 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
 }
 
 fn make_key(app: &App, path: &Path) -> Result<(), Failure> {
-    let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| anyhow::anyhow!("no randomness"))?;
+    let document =
+        Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| anyhow::anyhow!("no randomness"))?;
     let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut file = OpenOptions::new()
         .write(true)

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 use rebar_api::types::{
-    AgentReleaseView, AgentView, DeploymentStatus, DeploymentSummary, EventView, ExplainView, NodeView, OutputView, PlanView, Problem, ServiceName,
-    UpgradeView, ValueOrigin,
+    AgentReleaseView, AgentView, DeploymentStatus, DeploymentSummary, EventView, ExplainView, NodeView, OutputView,
+    PlanView, Problem, ServiceName, UpgradeView, ValueOrigin,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -434,12 +434,8 @@ fn upgrades_of_agents() {
     let held = upgrade(json!({
         "state": "held", "held_by": "n1", "reason": reason, "code": "RB4506", "upgraded": 0, "under_way": 0
     }));
-    let rows = [
-        ("1.3.0", "failed", Some(reason)),
-        ("1.3.0", "idle", None),
-        ("1.3.0", "idle", None),
-        ("1.3.0", "idle", None),
-    ];
+    let rows =
+        [("1.3.0", "failed", Some(reason)), ("1.3.0", "idle", None), ("1.3.0", "idle", None), ("1.3.0", "idle", None)];
     picture("agents_held", |look| agent::status(Some(&held), &agents(rows), now(), look));
     let build = json!({
         "platform": "linux/amd64", "size": 7_412_345, "sha256": "ab".repeat(32), "key": "cd".repeat(32),

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use rebar_model::{
     Actor, Agent, AgentBuild, AgentRelease, AgentUpgrade, Change, NodeMode, NodeName, ReleasePlatform, StepState,
-    UpgradeFailure, UpgradeReport, UpgradeState, UpgradeStep, World,
+    UpgradeFailure, UpgradeNo, UpgradeReport, UpgradeState, UpgradeStep, World,
 };
 use semver::Version;
 
@@ -43,7 +43,8 @@ pub(super) fn start(world: &World, wish: UpgradeWish, by: &Actor, now: Timestamp
     };
     refuse_without_build(world, release)?;
     let upgrade = AgentUpgrade {
-        no: before.map(|it| it.no).unwrap_or_default().next(),
+        // An engine on a restored database begins above every number that agents may remember, as its epoch does.
+        no: before.map(|it| it.no).unwrap_or_default().next().max(UpgradeNo(world.epoch().0)),
         version,
         canaries: canaries.max(1),
         max_in_flight: max_in_flight.max(1),
@@ -245,9 +246,7 @@ fn step<'a>(world: &'a World, upgrade: &AgentUpgrade, node: &NodeName) -> Option
 /// The agents that are another version, and were not told.
 fn open<'a>(world: &'a World, upgrade: &'a AgentUpgrade) -> impl Iterator<Item = &'a Agent> {
     let agents = world.agents().values();
-    agents.filter(|it| {
-        it.version.as_ref() != Some(&upgrade.version) && step(world, upgrade, &it.node).is_none()
-    })
+    agents.filter(|it| it.version.as_ref() != Some(&upgrade.version) && step(world, upgrade, &it.node).is_none())
 }
 
 fn can_be_told(world: &World, upgrade: &AgentUpgrade, name: &NodeName) -> bool {
@@ -274,13 +273,7 @@ fn deadline(state: &StepState) -> Option<Timestamp> {
 }
 
 /// An agent is not the new one: nobody else is told.
-fn fail(
-    upgrade: &AgentUpgrade,
-    agent: &mut Agent,
-    failure: UpgradeFailure,
-    now: Timestamp,
-    decision: &mut Decision,
-) {
+fn fail(upgrade: &AgentUpgrade, agent: &mut Agent, failure: UpgradeFailure, now: Timestamp, decision: &mut Decision) {
     let state = StepState::Failed { failure: failure.clone(), at: now };
     agent.step = Some(UpgradeStep { upgrade: upgrade.no, state });
     let is_held = |it: &Change| matches!(it, Change::AgentUpgradePut { .. });

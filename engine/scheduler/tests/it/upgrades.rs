@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rebar_model::{
-    AgentBuild, Digest, Facts, Hex, NodeMode, NodeName, ReleasePlatform, SignedRelease, Span, StepState,
+    AgentBuild, Change, Digest, Epoch, Facts, Hex, NodeMode, NodeName, ReleasePlatform, SignedRelease, Span, StepState,
     UpgradeFailure, UpgradeNo, UpgradeReport, UpgradeState,
 };
 use rebar_scheduler::{Command, Input, NodeRemoval, Refusal, UpgradeWish};
@@ -317,4 +317,18 @@ fn whatever_agents_do_an_upgrade_ends() {
         assert!(matches!(stage.state(), UpgradeState::Done { .. }), "seed {seed}: {:?}", stage.state());
         assert!(versions.values().all(|it| *it == NEW), "seed {seed}: {versions:?}");
     }
+}
+
+/// An agent remembers what became of an upgrade by its number, and a database that was restored has forgotten some.
+#[test]
+fn numbers_go_on_above_those_that_were_given_out_before_a_restore() {
+    let mut stage = stage(&["n1"]);
+    stage.upgrade(1, 1).unwrap();
+    stage.command(Command::StopUpgrade).unwrap();
+    stage.world.apply(&Change::EpochBegan { epoch: Epoch(1_000) }).unwrap();
+    stage.upgrade(1, 1).unwrap();
+    assert_eq!(stage.world.agent_upgrade().unwrap().no, UpgradeNo(1_000));
+    stage.command(Command::StopUpgrade).unwrap();
+    stage.upgrade(1, 1).unwrap();
+    assert_eq!(stage.world.agent_upgrade().unwrap().no, UpgradeNo(1_001));
 }

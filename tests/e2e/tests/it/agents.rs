@@ -17,17 +17,22 @@ const PATIENCE: Duration = Duration::from_mins(4);
 /// A house whose engine and agents trust a release key.
 fn house() -> (House, Vec<AgentProcess>) {
     let mut house = House::new();
+    trust(&mut house);
+    let agents = house.join(&NODES);
+    (house, agents)
+}
+
+/// Makes a release key, and has the engine and the agents that enrol from now on trust it.
+pub fn trust(house: &mut House) {
     let file = house.path("release.key");
     let key = house.rebar(&["agent", "release", "key", file.to_str().unwrap()]).ok().out.trim().to_owned();
     house.kill_engine();
     house.trust(&key);
     house.start_engine();
-    let agents = house.join(&NODES);
-    (house, agents)
 }
 
 /// Signs a program and gives it to the engine.
-fn release(house: &House, version: &str, program: &[u8]) {
+pub fn release(house: &House, version: &str, program: &[u8]) {
     let file = house.path(&format!("agent-{version}"));
     fs::write(&file, program).unwrap();
     let (file, key) = (file.to_str().unwrap(), house.path("release.key"));
@@ -37,12 +42,12 @@ fn release(house: &House, version: &str, program: &[u8]) {
     house.rebar(&["agent", "release", "import", file]).ok();
 }
 
-fn upgrade(house: &House, version: &str) {
+pub fn upgrade(house: &House, version: &str) {
     house.rebar(&[&["agent", "upgrade", version][..], &QUICK].concat()).ok();
 }
 
 /// The real program, as another one: what stands behind the end of an ELF file is nothing to it.
-fn program(mark: &str) -> Vec<u8> {
+pub fn program(mark: &str) -> Vec<u8> {
     let mut program = fs::read(bin("rebar-agent")).unwrap();
     program.extend(mark.as_bytes());
     program
@@ -57,7 +62,7 @@ fn versions(status: &Value) -> Vec<String> {
     agents.iter().map(|it| it["version"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-fn becomes(house: &House, state: &str) -> Value {
+pub fn becomes(house: &House, state: &str) -> Value {
     eventually_within(PATIENCE, &format!("the upgrade is {state}"), || {
         let status = status(house);
         let now = status["upgrade"]["state"].as_str().unwrap_or_default();
