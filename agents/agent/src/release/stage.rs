@@ -54,6 +54,9 @@ impl Stager {
         let signed = Signed { statement, key, signature };
         // Nothing is fetched that would not be taken.
         let statement = signed.verify(&trust::keys(&self.state)?).map_err(Error::Setup)?;
+        if let Some(own) = shelf::running().filter(|it| it.statement.sha256 == statement.sha256) {
+            return Ok(own);
+        }
         self.fetcher.ensure(&content).await?;
         let archive = content::archive(&self.state, &content)?;
         let state = self.state.clone();

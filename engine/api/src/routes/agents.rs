@@ -64,7 +64,12 @@ fn view(world: &World, agent: &Agent) -> AgentView {
     match (step.map(|it| &it.state), open) {
         (Some(StepState::Told { .. }), _) => view.standing = AgentStanding::Told,
         (Some(StepState::Watched { .. }), _) => view.standing = AgentStanding::Watched,
-        (Some(StepState::Done { .. }), _) => view.standing = AgentStanding::Upgraded,
+        (Some(StepState::Done { .. }), _) if upgrade.is_some_and(|it| agent.version.as_ref() == Some(&it.version)) => {
+            view.standing = AgentStanding::Upgraded;
+        }
+        (Some(StepState::Done { .. }), _) => {
+            view.reason = Some("it was the release, and is another one since".to_owned())
+        }
         (Some(StepState::Failed { failure, .. }), _) => {
             view.standing = AgentStanding::Failed;
             (view.reason, view.code) = (Some(failure.to_string()), Some(failure.code().to_owned()));

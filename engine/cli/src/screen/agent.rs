@@ -16,6 +16,16 @@ pub fn status(upgrade: Option<&UpgradeView>, agents: &[AgentView], now: Timestam
     out + &list(agents, look).render()
 }
 
+/// An upgrade that somebody should know of, in a line of its own; nothing about one that is over.
+pub fn line(it: &UpgradeView, look: &Look) -> String {
+    let (tone, what) = match (it.state.as_str(), &it.held_by) {
+        ("running", _) => (Tone::Change, format!("{} of {}", it.upgraded, words::count(it.agents, "agent"))),
+        ("held", Some(node)) => (Tone::Person, format!("held by {node}")),
+        _ => return String::new(),
+    };
+    look.paint(tone, &format!("\nupgrade of the agents to {}: {what}: rebar agent status", it.version))
+}
+
 fn upgrade(it: &UpgradeView, now: Timestamp, look: &Look) -> String {
     let tone = match it.state.as_str() {
         "running" => Tone::Change,

@@ -436,6 +436,8 @@ fn upgrades_of_agents() {
     }));
     let rows =
         [("1.3.0", "failed", Some(reason)), ("1.3.0", "idle", None), ("1.3.0", "idle", None), ("1.3.0", "idle", None)];
+    let line = agent::line(&held, &Look::plain(80));
+    assert_eq!(line, "\nupgrade of the agents to 1.4.0: held by n1: rebar agent status");
     picture("agents_held", |look| agent::status(Some(&held), &agents(rows), now(), look));
     let build = json!({
         "platform": "linux/amd64", "size": 7_412_345, "sha256": "ab".repeat(32), "key": "cd".repeat(32),
