@@ -1,7 +1,7 @@
 //! The command line: which of its several lives the program leads. It is also the helper commands of a role, by the name that it is
 //! called with.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +17,9 @@ use crate::{
     disk::layout::State,
     door::enrol::{self, Invitation},
     error::{Context, Error},
-    helper, install, supervise, user,
+    helper, install,
+    release::{boot, life, trust},
+    supervise, user,
 };
 
 /// Where a machine's provider leaves what it is to enrol with.
@@ -55,6 +57,18 @@ enum Command {
         /// SHA-256 of the engine's CA certificate, in hexadecimal.
         #[arg(long)]
         ca_fingerprint: String,
+        /// A public key whose releases of the agent this machine takes; can be given several times.
+        #[arg(long = "release-key", value_name = "KEY")]
+        release_keys: Vec<String>,
+        /// Where the agent keeps what it must not forget.
+        #[arg(long, default_value = STATE)]
+        state: PathBuf,
+    },
+    /// Take releases of the agent that these keys signed, and no others any more.
+    Trust {
+        /// The public keys, 64 hexadecimal digits each.
+        #[arg(value_name = "KEY", required = true)]
+        keys: Vec<String>,
         /// Where the agent keeps what it must not forget.
         #[arg(long, default_value = STATE)]
         state: PathBuf,
@@ -72,6 +86,17 @@ enum Command {
     Supervise {
         /// The directory of the attempt.
         dir: PathBuf,
+    },
+    /// Become a release that is tried, and end when its trial does; used by the agent itself.
+    #[command(hide = true)]
+    OnTrial {
+        /// The process that tries it.
+        parent: u32,
+        /// The program.
+        program: PathBuf,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// Become another user and then another program; used by a supervisor.
     #[command(hide = true)]
@@ -125,21 +150,24 @@ fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Run { state, enrol } => {
             log();
+            boot::boot(&State::open(&state)?);
             runtime()?.block_on(serve(daemon::Options { state, enrol }))
         }
-        Command::Enrol { engine, token, ca_fingerprint, state } => {
+        Command::Enrol { engine, token, ca_fingerprint, release_keys, state } => {
             log();
             let state = State::open(&state)?;
             let _lock = state.lock()?;
-            let invitation = Invitation { engine, token, ca_fingerprint };
+            let invitation = Invitation { engine, token, ca_fingerprint, release_keys };
             runtime()?.block_on(enrol::enrol(&state, &invitation)).map(|_| ())
         }
+        Command::Trust { keys, state } => trust::pin(&State::open(&state)?, &keys),
         Command::Install { state } => install::install(&state),
         Command::Facts => helper::print(&crate::facts::collect(&crate::clock::boot_id(), None)),
         Command::Supervise { dir } => {
             log();
             supervise::run(&dir)
         }
+        Command::OnTrial { parent, program, arguments } => boot::on_trial(parent, &program, &arguments),
         Command::RunAs { user, program, arguments } => user::run_as(&user, &program, &arguments),
         Command::Input(arguments) => helper::input::run(&arguments),
         Command::Output(arguments) => helper::output::run(&arguments),
@@ -159,7 +187,7 @@ async fn serve(options: daemon::Options) -> Result<(), Error> {
         }
         asked.cancel();
     });
-    let result = daemon::run(&options, stop).await;
+    let result = life::live(&options, stop).await;
     listener.abort();
     result
 }

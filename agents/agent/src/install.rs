@@ -3,8 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use crate::{
-    disk::durable,
+    disk::{durable, layout::State},
     error::{Context, Error},
+    release::shelf,
 };
 
 const PROGRAM: &str = "/usr/local/bin/rebar-agent";
@@ -21,6 +22,8 @@ pub fn install(state: &Path) -> Result<(), Error> {
         fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).at(&fresh)?;
         fs::rename(&fresh, PROGRAM).at(PROGRAM)?;
     }
+    // What was installed by hand is what this machine is, whatever it became before.
+    shelf::become_installed(&State::open(state)?)?;
     durable::write(Path::new(UNIT), unit(state).as_bytes())?;
     fs::set_permissions(UNIT, fs::Permissions::from_mode(0o644)).at(UNIT)?;
     systemctl(&["daemon-reload"])?;

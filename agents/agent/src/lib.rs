@@ -23,6 +23,7 @@ mod helper;
 mod install;
 mod knock;
 mod redact;
+mod release;
 mod supervise;
 mod user;
 

@@ -1,6 +1,8 @@
 //! What goes into the machine and what comes out of it. The rules that connect the two are in `machine`.
 
-use rebar_proto::v1::{AgentMessage, AttemptResult, Dispatch, EngineMessage, LogChunk, Progress};
+use rebar_proto::v1::{
+    AgentMessage, AttemptResult, Dispatch, EngineMessage, LogChunk, Progress, Upgrade, UpgradeFailed,
+};
 
 /// Something has happened.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Session {
     pub boot_id: String,
     /// The machine's facts, one JSON object.
     pub facts_json: String,
+    /// The last upgrade, if the agent did not go through with it.
+    pub upgrade_failed: Option<UpgradeFailed>,
 }
 
 /// What happened on this machine.
@@ -49,6 +53,8 @@ pub enum Local {
     Finished(AttemptResult),
     /// New facts about the machine, one JSON object.
     Facts(String),
+    /// The agent does not become the release that it was told to; said again at the start of every session.
+    UpgradeFailed(UpgradeFailed),
 }
 
 /// Something must happen. Outputs are carried out in their order.
@@ -60,6 +66,8 @@ pub enum Output {
     Start(Box<Dispatch>),
     /// Make the result of an attempt that was never run durable, as those of attempts that were run are.
     Keep(Box<AttemptResult>),
+    /// Become another release, if it is one to be trusted.
+    Upgrade(Box<Upgrade>),
     /// End the attempt; its result comes as [`Local::Finished`] all the same.
     Kill {
         /// The attempt.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rebar_proto::v1::{
     AgentMessage, AttemptResult, Cancel, Dispatch, EngineMessage, Facts, Failed, FailureKind, Heartbeat, HeldAttempt,
-    Hello, LogAck, LogChunk, Phase, ResultAck, Started, Welcome, agent_message, attempt_result, engine_message,
+    Hello, LogAck, LogChunk, Phase, ResultAck, Started, Upgrade, Welcome, agent_message, attempt_result,
+    engine_message,
 };
 
 use crate::event::{Input, Local, Output, Recovered, RecoveredState, Refusal, Session};
@@ -98,6 +99,7 @@ impl Link {
             boot_id: session.boot_id,
             epoch: self.epoch,
             held: held.collect(),
+            upgrade_failed: session.upgrade_failed,
         };
         out.push(send(agent_message::Body::Hello(hello)));
         out.push(send(agent_message::Body::Facts(Facts { json: session.facts_json })));
@@ -120,6 +122,7 @@ impl Link {
             (Talk::Welcomed, engine_message::Body::Cancel(cancel)) => self.on_cancel(&cancel, out),
             (Talk::Welcomed, engine_message::Body::ResultAck(ack)) => self.on_result_ack(ack, out),
             (Talk::Welcomed, engine_message::Body::LogAck(ack)) => self.on_log_ack(&ack, out),
+            (Talk::Welcomed, engine_message::Body::Upgrade(upgrade)) => self.on_upgrade(upgrade, out),
         }
     }
 
@@ -226,6 +229,14 @@ impl Link {
         }
     }
 
+    fn on_upgrade(&mut self, upgrade: Upgrade, out: &mut Vec<Output>) {
+        if self.obey(upgrade.epoch, out) {
+            out.push(Output::Upgrade(Box::new(upgrade)));
+        } else {
+            out.push(Output::Refused(Refusal::LowerEpoch { offered: upgrade.epoch, highest: self.epoch }));
+        }
+    }
+
     /// An attempt ends that has never been run; it may never have been heard of. Holding it as ended keeps a late dispatch from
     /// being run.
     fn never_run(&mut self, result: AttemptResult, out: &mut Vec<Output>) {
@@ -301,7 +312,10 @@ impl Link {
             }
             Local::Finished(result) => self.finish(result, out),
             Local::Facts(json) if self.is_welcomed() => out.push(send(agent_message::Body::Facts(Facts { json }))),
-            Local::Facts(_) => {}
+            Local::UpgradeFailed(failed) if self.is_welcomed() => {
+                out.push(send(agent_message::Body::UpgradeFailed(failed)));
+            }
+            Local::Facts(_) | Local::UpgradeFailed(_) => {}
         }
     }
 

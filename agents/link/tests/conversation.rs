@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use rebar_link::{Input, Link, Local, Output, Recovered, RecoveredAttempt, RecoveredState, Session};
 use rebar_proto::v1::{
-    AgentMessage, AttemptResult, Cancel, Dispatch, EngineMessage, LogAck, LogChunk, Ping, ResultAck, Welcome,
-    agent_message::Body, engine_message,
+    AgentMessage, AttemptResult, Cancel, Dispatch, EngineMessage, LogAck, LogChunk, Ping, ResultAck, Upgrade,
+    UpgradeFailed, Welcome, agent_message::Body, engine_message,
 };
 
 const ATTEMPTS: u64 = 6;
@@ -47,6 +47,10 @@ enum Step {
         attempt: u64,
     },
     Ping,
+    /// The engine orders another release.
+    Upgrade {
+        behind: u64,
+    },
     /// A new engine takes over.
     TakeOver,
     /// The agent is killed and started again.
@@ -68,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => attempt.clone().prop_map(|attempt| Step::AckResult { attempt }),
         3 => attempt.prop_map(|attempt| Step::AckLog { attempt }),
         1 => Just(Step::Ping),
+        1 => (0..2_u64).prop_map(|behind| Step::Upgrade { behind }),
         1 => Just(Step::TakeOver),
         1 => Just(Step::Restart),
     ]
@@ -150,6 +155,10 @@ impl World {
                 }
             }
             Step::Ping => self.engine(engine_message::Body::Ping(Ping {})),
+            Step::Upgrade { behind } => {
+                let epoch = self.epoch.saturating_sub(behind);
+                self.engine(engine_message::Body::Upgrade(Upgrade { epoch, ..Upgrade::default() }));
+            }
             Step::TakeOver => {
                 self.disconnect();
                 self.epoch += 1;
@@ -256,6 +265,10 @@ impl World {
             Output::Keep(result) => {
                 assert_eq!(self.runs.get(&result.attempt), None, "a result for an attempt that was run");
                 self.disk.insert(result.attempt, OnDisk { result: Some(*result), ..OnDisk::default() });
+            }
+            Output::Upgrade(order) => {
+                assert!(order.epoch >= self.epoch_on_disk, "an order of the past was obeyed");
+                self.input(Input::Local(Local::UpgradeFailed(UpgradeFailed::default())));
             }
             Output::Kill { attempt } => {
                 if let Some(index) = self.to_start.iter().position(|dispatch| dispatch.attempt == attempt) {

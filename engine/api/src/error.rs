@@ -8,7 +8,7 @@ use axum::{
 };
 use rebar_manifest::{Diagnostic, PackageError, Severity};
 use rebar_model::RoleName;
-use rebar_orchestrator::{EngineError, ImportError};
+use rebar_orchestrator::{EngineError, ImportError, ReleaseError};
 use rebar_ports::{ProviderError, StoreError};
 use rebar_scheduler::{PlanError, Refusal};
 
@@ -43,6 +43,8 @@ pub(crate) enum ApiError {
     #[error(transparent)]
     Package(PackageError),
     #[error(transparent)]
+    Release(ReleaseError),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("the value holds a reference to a secret, which only the engine may write")]
     SecretReference,
@@ -70,6 +72,15 @@ impl From<ImportError> for ApiError {
             ImportError::Lint(diagnostics) => Self::Lint(diagnostics),
             ImportError::Package(error) => Self::Package(error),
             ImportError::Engine(error) => Self::Engine(error),
+        }
+    }
+}
+
+impl From<ReleaseError> for ApiError {
+    fn from(error: ReleaseError) -> Self {
+        match error {
+            ReleaseError::Engine(error) => Self::Engine(error),
+            error => Self::Release(error),
         }
     }
 }
@@ -115,6 +126,9 @@ impl ApiError {
             Self::Lint(_) => kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4010", "the package has mistakes")
                 .hint("rebar workload lint DIR"),
             Self::Package(_) => kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4011", "not a package"),
+            Self::Release(_) => {
+                kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4504", "not a release that this engine takes")
+            }
             Self::SecretReference => kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4017", "a reference is not a value"),
             Self::Broken => kind(StatusCode::INTERNAL_SERVER_ERROR, "RB4018", "mistake in the engine"),
             Self::Ambiguous { .. } => kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4019", "ambiguous name"),
@@ -185,6 +199,13 @@ fn refused(refusal: &Refusal) -> Kind {
         }
         Refusal::NothingFailed { deployment } => {
             of(StatusCode::CONFLICT, "nothing failed").hint(format!("rebar explain {deployment}"))
+        }
+        Refusal::UpgradeRunning { .. } => {
+            of(StatusCode::CONFLICT, "upgrade running").hint("rebar agent status; rebar agent stop ends it")
+        }
+        Refusal::NoUpgrade => of(StatusCode::CONFLICT, "no upgrade").hint("rebar agent status"),
+        Refusal::NoBuild { .. } => {
+            of(StatusCode::UNPROCESSABLE_ENTITY, "release incomplete").hint("rebar agent release import FILE")
         }
         Refusal::BadToken { .. } => of(StatusCode::FORBIDDEN, "bad token"),
         Refusal::NotYours { .. } => of(StatusCode::FORBIDDEN, "not yours"),

@@ -46,7 +46,7 @@ impl Pace {
         let last = path.rsplit('/').next().unwrap_or_default();
         match last {
             "wait" | "log" | "events" if method == Method::GET => Self::Patient,
-            "nodes" | "workloads" if method == Method::POST => Self::Long,
+            "nodes" | "workloads" | "agent-releases" if method == Method::POST => Self::Long,
             _ if method == Method::DELETE && path.starts_with("/api/v1/nodes/") => Self::Long,
             _ => Self::Quick,
         }

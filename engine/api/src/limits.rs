@@ -56,6 +56,20 @@ pub(crate) const SHOWN: usize = 60;
 pub(crate) const TOKEN_NAME: usize = 63;
 /// The longest reason that a person may give, in characters.
 pub(crate) const REASON: usize = 500;
+/// How many agents go first in an upgrade where nobody says how many.
+pub(crate) const CANARIES: u32 = 1;
+/// The most agents that go first.
+pub(crate) const CANARIES_MOST: u32 = 100;
+/// How many agents are upgraded at once where nobody says how many: each is away for seconds, and fetches some megabytes.
+pub(crate) const IN_FLIGHT: u32 = 10;
+/// The most agents that are upgraded at once; well more than the transfers that the agents' door allows would only wait for them.
+pub(crate) const IN_FLIGHT_MOST: u32 = 1_000;
+/// How long an upgraded agent has to stay connected where nobody says how long: longer than the agent's own trial.
+pub(crate) const STABLE_FOR: Span = Span::from_secs(30);
+/// How long an agent may take to say that it is the new release: some megabytes over a line of 64 kbit/s take a quarter of an hour.
+pub(crate) const REPORT_WITHIN: Span = Span::from_secs(1_800);
+/// The longest of both.
+pub(crate) const UPGRADE_SPAN_MOST: Span = Span::from_secs(7 * 24 * 3_600);
 /// TLS handshakes at one time.
 pub(crate) const HANDSHAKES: usize = 128;
 /// Connections at one time.

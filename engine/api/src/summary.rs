@@ -62,6 +62,14 @@ fn describe(change: &Change) -> (String, String) {
         }
         Change::ResourcePut { resource } => about(format!("resource {}", resource.owner), "is there"),
         Change::ResourceRemoved { id } => about(format!("resource {id}"), "is gone"),
+        Change::AgentReleasePut { release } => {
+            let platforms: Vec<_> = release.builds.keys().map(ToString::to_string).collect();
+            about(format!("agent release {}", release.version), &format!("is there for {}", platforms.join(", ")))
+        }
+        Change::AgentPut { agent } => about(format!("agent of node {}", agent.node), &words::agent(agent)),
+        Change::AgentUpgradePut { upgrade } => {
+            about(format!("upgrade of the agents to {}", upgrade.version), &words::upgrade(&upgrade.state))
+        }
         Change::EnrolTokenPut { token } => {
             let what = if token.used_at.is_some() { "was used" } else { "was made" };
             about(format!("enrolment token of node {}", token.node), what)

@@ -1,7 +1,9 @@
 //! Words for people: standings, reasons, failures, differences of a plan. Said once here, so that the command line, the stream of
 //! events and explanations speak alike.
 
-use rebar_model::{Action, Difference, Failure, FailureKind, NodeRoleId, PlanStep, Reason};
+use rebar_model::{
+    Action, Agent, Difference, Failure, FailureKind, NodeRoleId, PlanStep, Reason, StepState, UpgradeState,
+};
 use serde_json::Value;
 
 use crate::{limits::SHOWN, mask::mask};
@@ -48,6 +50,29 @@ pub fn reason(reason: &Reason) -> String {
         }
         Reason::UpstreamChanging { id } => format!("{} is being run again", id.local()),
         Reason::InputsChanged => "its role or inputs changed".to_owned(),
+    }
+}
+
+/// What an agent is, and where it stands in an upgrade, in one line.
+pub fn agent(agent: &Agent) -> String {
+    let version =
+        agent.version.as_ref().map_or_else(|| "something else than a version".to_owned(), ToString::to_string);
+    match agent.step.as_ref().map(|it| &it.state) {
+        None => format!("is {version}"),
+        Some(StepState::Told { .. }) => format!("is {version}, and was told of another release"),
+        Some(StepState::Watched { .. }) => format!("is {version}, and is watched"),
+        Some(StepState::Done { .. }) => format!("is {version}, and stayed"),
+        Some(StepState::Failed { failure, .. }) => format!("is {version}: {failure}"),
+    }
+}
+
+/// Whether an upgrade of the agents goes on, in one line.
+pub fn upgrade(state: &UpgradeState) -> String {
+    match state {
+        UpgradeState::Running => "goes on".to_owned(),
+        UpgradeState::Held { node, failure, .. } => format!("is held by node {node}: {failure}"),
+        UpgradeState::Stopped { by, .. } => format!("was stopped by {by}"),
+        UpgradeState::Done { .. } => "is done".to_owned(),
     }
 }
 

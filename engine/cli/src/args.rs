@@ -144,6 +144,9 @@ pub enum Command {
     /// Machines under care
     #[command(subcommand, alias = "nodes")]
     Node(command::node::Verb),
+    /// The agents of nodes: releases, and the upgrade of all of them
+    #[command(subcommand, alias = "agents")]
+    Agent(command::agent::Verb),
     /// Workloads bound to nodes and parameters
     #[command(subcommand, alias = "deployments")]
     Deployment(command::deployment::Verb),

@@ -8,6 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use ipnet::Ipv4Net;
+use rebar_model::ReleaseKey;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +72,9 @@ pub struct Args {
     /// The agent that is put into nodes of the docker provider [default: rebar-agent beside this program]
     #[arg(long, env = "REBAR_AGENT_BINARY", value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
+    /// The public keys whose releases of the agent are taken in, and that new agents are given; `rebar agent release key` makes one
+    #[arg(long = "release-key", env = "REBAR_RELEASE_KEYS", value_delimiter = ',', value_name = "KEY")]
+    pub release_keys: Vec<ReleaseKey>,
     /// How the log on standard error is written; REBAR_LOG says how much, as in `info,rebar_gateway=debug`
     #[arg(long, env = "REBAR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use prost::Message;
 use rebar_model::{
     AttemptId, AttemptKind, Digest, Epoch, Facts, Failure, FailureKind, Ident, NodeName, Phase, RebootPolicy, Report,
-    Span,
+    Span, UpgradeFailure, UpgradeNo, UpgradeReport,
 };
-use rebar_ports::{AgentCommand, AgentHello, LogChunk, PhaseWork, Work};
+use rebar_ports::{AgentCommand, AgentHello, LogChunk, PhaseWork, UpgradeOrder, Work};
 use rebar_proto::{MAX_CHUNK, MAX_MESSAGE, MAX_OUTPUTS, v1};
 use serde_json::Value;
 use v1::{agent_message, attempt_result, engine_message};
@@ -52,6 +52,7 @@ pub(crate) fn job(message: v1::AgentMessage, now: Timestamp) -> Result<Option<Jo
             text: line(&it.text),
         },
         Some(Body::Result(it)) => Job::Ended(attempt(it.attempt)?, Box::new(report(it)?)),
+        Some(Body::UpgradeFailed(it)) => Job::UpgradeFailed(Box::new(upgrade_failed(it)?)),
         Some(Body::Heartbeat(_)) => return Ok(None),
         Some(Body::Hello(_)) => return invalid("hello", "said twice"),
         None => return invalid("message", "empty, or newer than this engine"),
@@ -71,7 +72,18 @@ pub(crate) fn hello(message: v1::AgentMessage) -> Result<AgentHello, Invalid> {
         boot_id: short("boot_id", hello.boot_id)?,
         epoch: Epoch(storable("epoch", hello.epoch)?),
         held: hello.held.iter().map(|it| attempt(it.attempt)).collect::<Result<_, _>>()?,
+        upgrade: hello.upgrade_failed.map(upgrade_failed).transpose()?,
     })
+}
+
+fn upgrade_failed(failed: v1::UpgradeFailed) -> Result<UpgradeReport, Invalid> {
+    let reason = line(&failed.reason);
+    let failure = match v1::UpgradeFailure::try_from(failed.failure) {
+        Ok(v1::UpgradeFailure::Refused) => UpgradeFailure::Refused { reason },
+        Ok(v1::UpgradeFailure::RolledBack) => UpgradeFailure::RolledBack { reason },
+        Ok(v1::UpgradeFailure::Unspecified) | Err(_) => return invalid("upgrade_failed.failure", "unknown"),
+    };
+    Ok(UpgradeReport { upgrade: UpgradeNo(storable("upgrade", failed.upgrade)?), failure })
 }
 
 /// A digest as agents write it.
@@ -269,6 +281,7 @@ pub(crate) fn command(command: AgentCommand) -> Result<v1::EngineMessage, TooLar
         AgentCommand::Cancel { attempt, epoch } => {
             engine_message::Body::Cancel(v1::Cancel { attempt: attempt.0, epoch: epoch.0 })
         }
+        AgentCommand::Upgrade(order) => engine_message::Body::Upgrade(upgrade(*order)),
         AgentCommand::ResultStored { attempt } => engine_message::Body::ResultAck(v1::ResultAck { attempt: attempt.0 }),
         AgentCommand::LogStored { attempt, offset } => {
             engine_message::Body::LogAck(v1::LogAck { attempt: attempt.0, offset })
@@ -278,6 +291,17 @@ pub(crate) fn command(command: AgentCommand) -> Result<v1::EngineMessage, TooLar
 
 fn message(body: engine_message::Body) -> v1::EngineMessage {
     v1::EngineMessage { body: Some(body) }
+}
+
+fn upgrade(order: UpgradeOrder) -> v1::Upgrade {
+    v1::Upgrade {
+        upgrade: order.upgrade.0,
+        epoch: order.epoch.0,
+        content: order.content.to_string(),
+        statement: order.signed.statement,
+        key: order.signed.key.to_string(),
+        signature: order.signed.signature.to_string(),
+    }
 }
 
 fn dispatch(work: Work) -> v1::Dispatch {

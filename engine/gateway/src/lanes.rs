@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use rebar_model::{AttemptId, Facts, NodeName, Phase, Report};
+use rebar_model::{AttemptId, Facts, NodeName, Phase, Report, UpgradeReport};
 use rebar_ports::{AgentDoor, DoorError, LogChunk};
 
 use crate::limits::{STORING, WAITING, WAITING_BYTES};
@@ -20,6 +20,7 @@ pub(crate) enum Job {
     Log(LogChunk),
     Progress { attempt: AttemptId, phase: Option<Phase>, percent: u32, text: String },
     Ended(AttemptId, Box<Report>),
+    UpgradeFailed(Box<UpgradeReport>),
 }
 
 /// What is durable now, for the agent to know.
@@ -36,7 +37,7 @@ type Lane = Option<AttemptId>;
 impl Job {
     fn lane(&self) -> Lane {
         match self {
-            Self::Facts(_) => None,
+            Self::Facts(_) | Self::UpgradeFailed(_) => None,
             Self::Log(chunk) => Some(chunk.attempt),
             Self::Started(attempt) | Self::Progress { attempt, .. } | Self::Ended(attempt, _) => Some(*attempt),
         }
@@ -53,6 +54,7 @@ impl Job {
                 let attempt = chunk.attempt;
                 door.log(node, chunk).await.map(|offset| Stored::Log(attempt, offset))
             }
+            Self::UpgradeFailed(report) => door.upgrade_failed(node, *report).await.map(|()| Stored::Quietly),
             Self::Ended(attempt, report) => door.ended(node, attempt, *report).await.map(|()| Stored::Result(attempt)),
         }
     }

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApiToken, Attempt, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident, Node, NodeName, NodeRoleId,
-    NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Resource, ResourceId, Revision, Seq, TokenHash, Workload,
+    Agent, AgentRelease, AgentUpgrade, ApiToken, Attempt, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident,
+    Node, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Resource, ResourceId,
+    Revision, Seq, TokenHash, Workload,
 };
 
 /// Who caused a change.
@@ -131,6 +132,21 @@ pub enum Change {
     ResourceRemoved {
         /// Which one.
         id: ResourceId,
+    },
+    /// A program of a release of the agent was imported.
+    AgentReleasePut {
+        /// The release.
+        release: Arc<AgentRelease>,
+    },
+    /// An agent said another version, or moved in an upgrade.
+    AgentPut {
+        /// The agent.
+        agent: Box<Agent>,
+    },
+    /// The upgrade of the agents began, or stands somewhere else.
+    AgentUpgradePut {
+        /// The upgrade.
+        upgrade: Box<AgentUpgrade>,
     },
     /// An enrolment token was made or used.
     EnrolTokenPut {

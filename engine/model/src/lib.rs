@@ -3,6 +3,7 @@
 //! scheduling, explaining) live in `rebar-scheduler`, reading and linting YAML in `rebar-manifest`.
 
 mod address;
+mod agent;
 mod attempt;
 mod builtin;
 mod change;
@@ -15,6 +16,7 @@ mod node;
 mod node_role;
 mod parameter;
 mod plan;
+mod release;
 mod resource;
 mod role;
 mod rollout;
@@ -28,6 +30,7 @@ mod workload;
 mod world;
 
 pub use address::{NodeRoleId, ParseAddressError, Target};
+pub use agent::{Agent, AgentUpgrade, StepState, UpgradeFailure, UpgradeNo, UpgradeReport, UpgradeState, UpgradeStep};
 pub use attempt::{Attempt, AttemptKind, Failure, FailureKind, Outcome, Phase, Report, ResolvedInput};
 pub use builtin::{BuiltinPort, BuiltinPorts, PortType};
 pub use change::{Actor, Change, Record};
@@ -44,6 +47,10 @@ pub use node_role::{
 };
 pub use parameter::{Layer, Parameter, ParameterScope};
 pub use plan::{Action, Binding, Bound, Difference, Plan, PlanStep};
+pub use release::{
+    AgentBuild, AgentRelease, Hex, InvalidHex, InvalidPlatform, MAX_RELEASE_BYTES, ReleaseKey, ReleasePlatform,
+    ReleaseSignature, ReleaseStatement, Sha256, SignedRelease,
+};
 pub use resource::{HealthCheck, ReadyWhen, Resource, ResourceId, ResourceKind};
 pub use role::{
     Arch, Bind, Concurrency, Importance, InputSpec, Metadata, OnChange, OutputSpec, PhaseSpec, Phases, Platforms,

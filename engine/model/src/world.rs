@@ -5,14 +5,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use semver::Version;
 
 mod index;
 
 use self::index::Index;
 use crate::{
-    ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident, LockName, Node,
-    NodeName, NodeRole, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Record, Resource,
-    ResourceId, Revision, RoleDefinition, RoleName, Seq, Target, TokenHash, Workload,
+    Agent, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest,
+    EnrolToken, Epoch, Ident, LockName, Node, NodeName, NodeRole, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter,
+    ParameterScope, Record, Resource, ResourceId, Revision, RoleDefinition, RoleName, Seq, Target, TokenHash, Workload,
 };
 
 /// Everything that the engine knows.
@@ -29,6 +30,9 @@ pub struct World {
     node_roles: BTreeMap<NodeRoleId, NodeRole>,
     attempts: BTreeMap<AttemptId, Attempt>,
     resources: BTreeMap<ResourceId, Resource>,
+    agents: BTreeMap<NodeName, Agent>,
+    agent_releases: BTreeMap<Version, Arc<AgentRelease>>,
+    agent_upgrade: Option<AgentUpgrade>,
     enrol_tokens: BTreeMap<TokenHash, EnrolToken>,
     api_tokens: BTreeMap<TokenHash, ApiToken>,
     index: Index,
@@ -125,6 +129,36 @@ impl World {
         &self.resources
     }
 
+    /// The agents that ever came, and those that were told of an upgrade.
+    pub fn agents(&self) -> &BTreeMap<NodeName, Agent> {
+        &self.agents
+    }
+
+    /// All releases of the agent.
+    pub fn agent_releases(&self) -> &BTreeMap<Version, Arc<AgentRelease>> {
+        &self.agent_releases
+    }
+
+    /// The last upgrade of the agents.
+    pub fn agent_upgrade(&self) -> Option<&AgentUpgrade> {
+        self.agent_upgrade.as_ref()
+    }
+
+    /// The agents that are about to become another release.
+    pub fn upgrading(&self) -> impl ExactSizeIterator<Item = &NodeName> {
+        self.index.upgrading.iter()
+    }
+
+    /// The next moment at which an agent's upgrade is due, and whose.
+    pub fn next_upgrade_due(&self) -> Option<&(Timestamp, NodeName)> {
+        self.index.upgrades_due.first()
+    }
+
+    /// The agents whose upgrade is due at a moment.
+    pub fn upgrades_due(&self, now: Timestamp) -> impl Iterator<Item = &NodeName> {
+        self.index.upgrades_due.iter().take_while(move |(at, _)| *at <= now).map(|(_, node)| node)
+    }
+
     /// All enrolment tokens.
     pub fn enrol_tokens(&self) -> &BTreeMap<TokenHash, EnrolToken> {
         &self.enrol_tokens
@@ -205,6 +239,7 @@ impl World {
             Change::NodePut { node } => put(&mut self.nodes, node.name.clone(), (**node).clone()),
             Change::NodeRemoved { name } => {
                 self.nodes.remove(name);
+                self.forget_agent(name);
                 self.parameters.remove(&ParameterScope::Node(name.clone()));
             }
             Change::WorkloadImported { workload } => put(&mut self.workloads, workload.digest, workload.clone()),
@@ -228,6 +263,11 @@ impl World {
             Change::AttemptPut { attempt } => self.put_attempt(attempt),
             Change::ResourcePut { resource } => put(&mut self.resources, resource.id(), (**resource).clone()),
             Change::ResourceRemoved { id } => drop(self.resources.remove(id)),
+            Change::AgentReleasePut { release } => {
+                put(&mut self.agent_releases, release.version.clone(), release.clone());
+            }
+            Change::AgentPut { agent } => self.put_agent(agent),
+            Change::AgentUpgradePut { upgrade } => self.agent_upgrade = Some((**upgrade).clone()),
             Change::EnrolTokenPut { token } => put(&mut self.enrol_tokens, token.hash, token.clone()),
             Change::EnrolTokenRemoved { hash } => drop(self.enrol_tokens.remove(hash)),
             Change::ApiTokenPut { token } => put(&mut self.api_tokens, token.hash, token.clone()),
@@ -253,6 +293,18 @@ impl World {
             self.attempts.remove(&attempt.id);
         } else {
             self.attempts.insert(attempt.id, attempt.clone());
+        }
+    }
+
+    fn put_agent(&mut self, agent: &Agent) {
+        self.forget_agent(&agent.node);
+        self.index.list_agent(agent);
+        self.agents.insert(agent.node.clone(), agent.clone());
+    }
+
+    fn forget_agent(&mut self, node: &NodeName) {
+        if let Some(known) = self.agents.remove(node) {
+            self.index.unlist_agent(&known);
         }
     }
 

@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use rebar_model::{Actor, AttemptId, Digest, Epoch, Facts, Ident, NodeName, Phase, Report, RoleSpec, TokenHash, World};
+use rebar_model::{
+    Actor, AttemptId, Digest, Epoch, Facts, Ident, NodeName, Phase, Report, RoleSpec, TokenHash, UpgradeReport, World,
+};
 use rebar_ports::{AgentDoor, AgentHello, AgentSession, DoorError, LogChunk, SessionId, StoreError};
 use rebar_scheduler::{Command, Input, Refusal, check_outputs};
 use serde_json::Value;
@@ -83,6 +85,11 @@ impl AgentDoor for Handle {
             Ok(()) | Err(EngineError::Refused(_)) => Ok(()),
             Err(error) => Err(unavailable(&error)),
         }
+    }
+
+    async fn upgrade_failed(&self, node: &NodeName, report: UpgradeReport) -> Result<(), DoorError> {
+        let input = Input::UpgradeFailed { node: node.clone(), report };
+        self.input(input, Actor::agent(node)).await.map_err(|error| refused(node, &error))
     }
 
     async fn log(&self, node: &NodeName, chunk: LogChunk) -> Result<u64, DoorError> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use rebar_model::{Actor, Change, Epoch, ProviderKind, Record};
+use rebar_model::{Actor, Change, Epoch, ProviderKind, Record, ReleaseKey};
 use rebar_ports::{Blobs, Clock, Entropy, Logs, Provider, Service, Store, Vault};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,8 @@ pub struct Ports {
     pub advertise: String,
     /// SHA-256 of the engine's CA certificate, in hexadecimal.
     pub ca_fingerprint: String,
+    /// The keys whose releases of the agent are taken in, and that new agents are given.
+    pub release_keys: Vec<ReleaseKey>,
     /// Who this engine is, among those on one database.
     pub holder: String,
 }

@@ -1,6 +1,7 @@
 //! What can go wrong when something is asked of the engine.
 
 use rebar_manifest::{Diagnostic, PackageError};
+use rebar_model::{ReleaseKey, Sha256};
 use rebar_ports::{ProviderError, StoreError};
 use rebar_scheduler::Refusal;
 
@@ -36,6 +37,34 @@ pub enum ImportError {
     /// It is not a package.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// The engine could not keep it.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Why a program was not imported as part of a release of the agent.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// There is no key to verify it by.
+    #[error("this engine knows no release key; start it with --release-key KEY")]
+    NoKeys,
+    /// Somebody else signed it.
+    #[error("the release is signed with the key {0}, which is not one of this engine's release keys")]
+    UnknownKey(ReleaseKey),
+    /// The signature is not that of the statement.
+    #[error("the signature is not that of the statement")]
+    BadSignature,
+    /// What was signed says something else than a statement of a release.
+    #[error("what was signed is no statement of a release: {0}")]
+    BadStatement(String),
+    /// Something else was signed.
+    #[error("the program has the digest {found}, and {signed} was signed")]
+    WrongProgram {
+        /// The digest of what came.
+        found: Sha256,
+        /// What the statement says.
+        signed: Sha256,
+    },
     /// The engine could not keep it.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -12,12 +12,13 @@ mod nodes;
 mod outbox;
 mod owner;
 mod reconciler;
+mod releases;
 mod sessions;
 mod shared;
 mod standby;
 
 pub use engine::{Engine, Listing, Ports};
-pub use error::{EngineError, ImportError, StartError};
+pub use error::{EngineError, ImportError, ReleaseError, StartError};
 pub use handle::{AddNode, AddedNode, AttemptProgress, Handle, ServiceKind};
 pub use limits::{ENROL_TOKEN_TTL, LEASE_TTL, MAX_BATCH, MAX_INBOX};
 pub use standby::Standby;

@@ -81,6 +81,7 @@ impl Handle {
             engine: self.shared.ports.advertise.clone(),
             token,
             ca_fingerprint: self.shared.ports.ca_fingerprint.clone(),
+            release_keys: self.shared.ports.release_keys.clone(),
         };
         (ticket, kept)
     }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use rebar_model::{
-    Attempt, AttemptId, BuiltinAction, Ident, NodeName, NodeRole, PhaseSpec, RebootPolicy, RoleSpec, Runner, SecretRef,
-    secret_refs,
+    Attempt, AttemptId, BuiltinAction, Ident, NodeName, NodeRole, PhaseSpec, RebootPolicy, ReleasePlatform, RoleSpec,
+    Runner, SecretRef, secret_refs,
 };
-use rebar_ports::{AgentCommand, PhaseWork, StoreError, Work};
+use rebar_ports::{AgentCommand, PhaseWork, StoreError, UpgradeOrder, Work};
 use rebar_scheduler::Effect;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -35,9 +35,24 @@ pub(crate) async fn run(shared: SharedRef, mut effects: mpsc::Receiver<Effect>, 
             Effect::Release { node, attempt } => {
                 shared.sessions.send(&node, AgentCommand::ResultStored { attempt });
             }
+            Effect::Upgrade { node } => {
+                if let Some(order) = shared.read(|world| upgrade(world, &node)) {
+                    shared.sessions.send(&node, AgentCommand::Upgrade(Box::new(order)));
+                }
+            }
             Effect::Reconcile => shared.kick_services(),
         }
     }
+}
+
+/// The release that an agent is to become; none if nobody waits for it any more.
+fn upgrade(world: &rebar_model::World, node: &NodeName) -> Option<UpgradeOrder> {
+    let step = world.agents().get(node)?.step.as_ref().filter(|it| it.state.is_under_way())?;
+    let upgrade = world.agent_upgrade().filter(|it| it.no == step.upgrade)?;
+    let platform = ReleasePlatform::of(world.nodes().get(node)?.facts.as_ref()?)?;
+    let build = world.agent_releases().get(&upgrade.version)?.builds.get(&platform)?;
+    let (upgrade, epoch) = (upgrade.no, world.epoch());
+    Some(UpgradeOrder { upgrade, epoch, content: build.content, signed: build.signed.clone() })
 }
 
 /// Hands an attempt to its agent. If a secret cannot be opened the attempt waits for its deadline, with the reason in the log.

@@ -134,7 +134,8 @@ impl Owner {
     /// The end of the commit that is on its way, or everything that is waiting, or a tick when something is due. With no room for
     /// more decisions only the first.
     async fn next(&mut self, commit: Option<&mut Commit>, room: bool, stop: &CancellationToken) -> Next {
-        let timer = self.world.next_timer().map(|(at, _)| *at).filter(|_| room);
+        let timers = [self.world.next_timer().map(|(at, _)| *at), self.world.next_upgrade_due().map(|(at, _)| *at)];
+        let timer = timers.into_iter().flatten().min().filter(|_| room);
         let clock = self.shared.ports.clock.clone();
         let due = async {
             match timer {
@@ -211,7 +212,11 @@ impl Owner {
         batch: &mut Batch,
     ) {
         let input = Input::AgentConnected { node: node.clone(), held: hello.held.clone() };
-        let result = self.step(input, Actor::agent(node), now, batch);
+        let result = self.step(input, Actor::agent(node), now, batch).and_then(|()| {
+            let (version, report) = (hello.agent_version.parse().ok(), hello.upgrade.clone());
+            let said = Input::AgentSaid { node: node.clone(), version, report };
+            self.step(said, Actor::agent(node), now, batch)
+        });
         let opened = result.map(|()| self.shared.sessions.open(node, session));
         let (epoch, shared, node) = (self.epoch, self.shared.clone(), node.clone());
         batch.answers.push(Box::new(move |durable| {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rebar_model::{AttemptId, AttemptKind, Digest, Epoch, Ident, NodeRoleId, Phase, RebootPolicy, Span};
+use rebar_model::{
+    AttemptId, AttemptKind, Digest, Epoch, Ident, NodeRoleId, Phase, RebootPolicy, SignedRelease, Span, UpgradeNo,
+};
 use serde_json::Value;
 
 /// A connected agent.
@@ -41,6 +43,21 @@ pub enum AgentCommand {
         /// Up to where.
         offset: u64,
     },
+    /// Become another release; said at least once.
+    Upgrade(Box<UpgradeOrder>),
+}
+
+/// A release as an agent is told to become it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpgradeOrder {
+    /// Of which upgrade.
+    pub upgrade: UpgradeNo,
+    /// Who says so.
+    pub epoch: Epoch,
+    /// What the program is fetched by.
+    pub content: Digest,
+    /// What it is verified by.
+    pub signed: SignedRelease,
 }
 
 /// An attempt as an agent is handed it, secrets opened. Deliberately without `Debug`.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rebar_model::{AttemptId, Digest, Epoch, Facts, NodeName, Phase, Report};
+use rebar_model::{AttemptId, Digest, Epoch, Facts, NodeName, Phase, Report, UpgradeReport};
 
 use crate::{AgentSession, LogChunk};
 
@@ -23,6 +23,8 @@ pub struct AgentHello {
     pub epoch: Epoch,
     /// The attempts that its journal holds.
     pub held: Vec<AttemptId>,
+    /// The last upgrade that it did not go through with.
+    pub upgrade: Option<UpgradeReport>,
 }
 
 /// What the gateway asks of the engine.
@@ -60,6 +62,9 @@ pub trait AgentDoor: Send + Sync + 'static {
 
     /// An attempt ended. When it returns the end is durable, or was not wanted: either way the agent may forget the attempt.
     async fn ended(&self, node: &NodeName, attempt: AttemptId, report: Report) -> Result<(), DoorError>;
+
+    /// An agent does not go through with an upgrade.
+    async fn upgrade_failed(&self, node: &NodeName, report: UpgradeReport) -> Result<(), DoorError>;
 
     /// A piece of a log; the offset up to which the log is durable then.
     async fn log(&self, node: &NodeName, chunk: LogChunk) -> Result<u64, DoorError>;

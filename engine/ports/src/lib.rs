@@ -15,7 +15,7 @@ mod service;
 mod store;
 mod vault;
 
-pub use agent::{AgentCommand, AgentGone, AgentSession, PhaseWork, Work};
+pub use agent::{AgentCommand, AgentGone, AgentSession, PhaseWork, UpgradeOrder, Work};
 pub use authority::{Authority, AuthorityError, ENGINE_NAME, Identity};
 pub use blobs::Blobs;
 pub use clock::{Clock, Entropy};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use rebar_model::{NodeName, ProviderKind};
+use rebar_model::{NodeName, ProviderKind, ReleaseKey};
 
 /// Makes and destroys machines.
 #[async_trait]
@@ -38,6 +38,8 @@ pub struct EnrolTicket {
     pub token: String,
     /// SHA-256 of the CA certificate, in hexadecimal.
     pub ca_fingerprint: String,
+    /// The keys whose releases the agent takes when it is told to become another.
+    pub release_keys: Vec<ReleaseKey>,
 }
 
 /// A machine that was made.

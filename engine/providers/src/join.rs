@@ -30,9 +30,10 @@ impl Provider for JoinProvider {
 
 /// The one command, to be run as root.
 fn command(ticket: &EnrolTicket) -> String {
-    let EnrolTicket { engine, token, ca_fingerprint } = ticket;
+    let EnrolTicket { engine, token, ca_fingerprint, release_keys } = ticket;
+    let keys: String = release_keys.iter().map(|it| format!(" --release-key {it}")).collect();
     format!(
-        "rebar-agent enrol --engine {} --token {} --ca-fingerprint {} && rebar-agent install",
+        "rebar-agent enrol --engine {} --token {} --ca-fingerprint {}{keys} && rebar-agent install",
         quoted(engine),
         quoted(token),
         quoted(ca_fingerprint)
@@ -53,19 +54,28 @@ fn quoted(word: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use rebar_model::Hex;
+
     use super::*;
 
     fn request() -> MachineRequest {
-        let ticket = EnrolTicket { engine: "10.0.0.1:7443".into(), token: "t0k".into(), ca_fingerprint: "ab12".into() };
+        let ticket = EnrolTicket {
+            engine: "10.0.0.1:7443".into(),
+            token: "t0k".into(),
+            ca_fingerprint: "ab12".into(),
+            release_keys: vec![Hex([0x1f; 32])],
+        };
         MachineRequest { name: NodeName::new("n1").unwrap(), ticket, options: BTreeMap::new() }
     }
 
     #[tokio::test]
     async fn a_machine_joins_with_one_command() {
         let machine = JoinProvider.create(&request()).await.unwrap();
-        let expected =
-            "rebar-agent enrol --engine 10.0.0.1:7443 --token t0k --ca-fingerprint ab12 && rebar-agent install";
-        assert_eq!(machine, Machine { id: None, instruction: Some(expected.into()) });
+        let expected = format!(
+            "rebar-agent enrol --engine 10.0.0.1:7443 --token t0k --ca-fingerprint ab12 --release-key {} && rebar-agent install",
+            "1f".repeat(32)
+        );
+        assert_eq!(machine, Machine { id: None, instruction: Some(expected) });
         JoinProvider.destroy(&request().name).await.unwrap();
     }
 

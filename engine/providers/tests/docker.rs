@@ -20,7 +20,12 @@ fn name(text: &str) -> NodeName {
 }
 
 fn request(node: &str, token: &str) -> MachineRequest {
-    let ticket = EnrolTicket { engine: "172.30.250.1:7443".into(), token: token.into(), ca_fingerprint: "ab".into() };
+    let ticket = EnrolTicket {
+        engine: "172.30.250.1:7443".into(),
+        token: token.into(),
+        ca_fingerprint: "ab".into(),
+        release_keys: Vec::new(),
+    };
     MachineRequest { name: name(node), ticket, options: BTreeMap::from([("memory-mb".to_owned(), "512".to_owned())]) }
 }
 
@@ -109,7 +114,7 @@ async fn a_node_comes_and_goes() {
     assert_eq!(run(&docker, &container, "hostname").await, "n1");
     assert_eq!(run(&docker, &container, "stat -c '%a %U' /etc/rebar-agent/enrol.json").await, "600 root");
     let enrol = run(&docker, &container, "cat /etc/rebar-agent/enrol.json").await;
-    assert_eq!(enrol, r#"{"ca_fingerprint":"ab","engine":"172.30.250.1:7443","token":"t0ken"}"#);
+    assert_eq!(enrol, r#"{"ca_fingerprint":"ab","engine":"172.30.250.1:7443","release_keys":[],"token":"t0ken"}"#);
     let arguments = run(&docker, &container, "cat /run/agent-arguments").await;
     assert_eq!(arguments, "run --state /var/lib/rebar-agent");
 

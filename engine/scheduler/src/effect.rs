@@ -39,6 +39,11 @@ pub enum Effect {
         /// The attempt.
         attempt: AttemptId,
     },
+    /// Tell an agent of the release that it is to become.
+    Upgrade {
+        /// The node.
+        node: NodeName,
+    },
     /// Have the services look at what is desired of them.
     Reconcile,
 }
@@ -47,6 +52,13 @@ impl Decision {
     /// Adds a change.
     pub(crate) fn change(&mut self, change: Change) {
         self.changes.push(change);
+    }
+
+    /// Adds all of another decision.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.changes.extend(other.changes);
+        self.effects.extend(other.effects);
+        self.next.extend(other.next);
     }
 
     /// Adds a follow-up look at a node-role.

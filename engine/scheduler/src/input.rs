@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use rebar_model::{
-    Actor, ApiToken, AttemptId, DeploymentName, DeploymentSpec, Digest, EnrolToken, Facts, Ident, Node, NodeMode,
-    NodeName, NodeRoleId, ParameterScope, Phase, ProfileName, Report, RoleName, TokenHash, Workload,
+    Actor, AgentBuild, ApiToken, AttemptId, DeploymentName, DeploymentSpec, Digest, EnrolToken, Facts, Ident, Node,
+    NodeMode, NodeName, NodeRoleId, ParameterScope, Phase, ProfileName, ReleasePlatform, Report, RoleName, Span,
+    TokenHash, UpgradeReport, Workload,
 };
+use semver::Version;
 use serde_json::Value;
 
 /// Something that happened.
@@ -25,6 +27,22 @@ pub enum Input {
         node: NodeName,
         /// The attempts that its journal holds.
         held: Vec<AttemptId>,
+    },
+    /// An agent that is here said what it is.
+    AgentSaid {
+        /// Of which node.
+        node: NodeName,
+        /// Its version, if it is one.
+        version: Option<Version>,
+        /// The last upgrade that it did not go through with.
+        report: Option<UpgradeReport>,
+    },
+    /// An agent does not go through with an upgrade.
+    UpgradeFailed {
+        /// Of which node.
+        node: NodeName,
+        /// Which upgrade, and why.
+        report: UpgradeReport,
     },
     /// An agent is not here any more.
     AgentLost {
@@ -70,6 +88,8 @@ pub enum Input {
         /// The ones that are being run again.
         roots: Vec<NodeRoleId>,
     },
+    /// Follow-up: the upgrade of the agents may go on.
+    Upgrade,
     /// Follow-up: everything of a deployment may be gone.
     Settle {
         /// Which one.
@@ -147,6 +167,22 @@ pub enum Command {
         /// Its digest.
         digest: Digest,
     },
+    /// Add the program of a release of the agent. Whoever asks for it has verified it.
+    ImportAgentRelease {
+        /// The version of the release.
+        version: Version,
+        /// What the program runs on.
+        platform: ReleasePlatform,
+        /// The program.
+        build: AgentBuild,
+    },
+    /// Upgrade all agents.
+    UpgradeAgents {
+        /// To what, and how.
+        wish: UpgradeWish,
+    },
+    /// Tell no further agent of the upgrade.
+    StopUpgrade,
     /// Set or unset a parameter.
     SetParameter {
         /// At which level.
@@ -221,6 +257,21 @@ pub enum Command {
         /// The protected roles that may be taken away.
         allowed: Vec<RoleName>,
     },
+}
+
+/// An upgrade of the agents as a person wishes for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpgradeWish {
+    /// The release.
+    pub version: Version,
+    /// How many agents go first; at least one does.
+    pub canaries: u32,
+    /// How many agents are upgraded at once after that; at least one is.
+    pub max_in_flight: u32,
+    /// How long an agent has to stay connected before the next ones follow.
+    pub stable_for: Span,
+    /// How long an agent may take to say that it is the new one.
+    pub report_within: Span,
 }
 
 /// How a node leaves.

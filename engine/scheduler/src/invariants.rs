@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rebar_model::{AttemptKind, NodeRoleId, Requirement, State, Take, World};
+use rebar_model::{AttemptKind, NodeName, NodeRoleId, Requirement, State, StepState, Take, World};
 
 /// Something that must never be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,20 @@ pub enum Violation {
         /// What was missing.
         missing: NodeRoleId,
     },
+    /// More agents are being upgraded at once than may be.
+    #[error("{busy} agents are being upgraded at once, and {most} may be")]
+    TooManyAgents {
+        /// How many.
+        busy: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// An agent was told of an upgrade before those that go first had stayed.
+    #[error("the agent of {node} was told before those that go first had stayed")]
+    AheadOfCanaries {
+        /// Whose.
+        node: NodeName,
+    },
 }
 
 /// Everything that is wrong with a World.
@@ -72,6 +86,28 @@ pub fn violations(world: &World) -> Vec<Violation> {
         if matches!(node_role.status.state, State::Active { .. }) && node_role.status.last.is_none() {
             found.push(Violation::NeverSucceeded { id: id.clone() });
         }
+    }
+    found.extend(upgrade_violations(world));
+    found
+}
+
+/// What is wrong with the upgrade of the agents.
+fn upgrade_violations(world: &World) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let Some(upgrade) = world.agent_upgrade() else { return found };
+    let step = |node: &NodeName| {
+        let step = world.agents().get(node)?.step.as_ref()?;
+        (step.upgrade == upgrade.no).then_some(&step.state)
+    };
+    let busy = world.upgrading().filter(|it| step(it).is_some()).count();
+    let most = upgrade.max_in_flight.max(upgrade.canaries) as usize;
+    if busy > most {
+        found.push(Violation::TooManyAgents { busy, most });
+    }
+    let stayed = |it: &&NodeName| step(it).is_none_or(|it| matches!(it, StepState::Done { .. }));
+    if !upgrade.first.iter().all(|it| stayed(&it)) {
+        let behind = world.agents().keys().filter(|it| !upgrade.first.contains(it) && step(it).is_some());
+        found.extend(behind.map(|node| Violation::AheadOfCanaries { node: node.clone() }));
     }
     found
 }

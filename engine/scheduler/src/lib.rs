@@ -24,7 +24,7 @@ pub use attempt::{DEADLINE_SLACK, phases_of};
 pub use decide::decide;
 pub use effect::{Decision, Effect};
 pub use failure::{DEFAULT_RETRIES, back_off};
-pub use input::{Command, Input, NodeRemoval};
+pub use input::{Command, Input, NodeRemoval, UpgradeWish};
 pub use outputs::check_outputs;
 pub use plan::{PlanError, parameter_value, plan};
 pub use protect::protected;

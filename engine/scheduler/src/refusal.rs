@@ -1,6 +1,7 @@
 //! Why something that was asked for is not done. Each has a number and a page in `docs/errors`.
 
-use rebar_model::{Digest, IllegalTransition, NodeName, RevisionNo, RoleName};
+use rebar_model::{Digest, IllegalTransition, NodeName, ReleasePlatform, RevisionNo, RoleName};
+use semver::Version;
 
 use crate::PlanError;
 
@@ -88,9 +89,35 @@ pub enum Refusal {
         /// With what.
         what: String,
     },
+    /// The agents are being upgraded.
+    #[error("the agents are being upgraded to {version}")]
+    UpgradeRunning {
+        /// To which release.
+        version: Version,
+    },
+    /// The agents are not being upgraded.
+    #[error("no upgrade of the agents is under way")]
+    NoUpgrade,
+    /// The release has no program for some of the machines.
+    #[error("release {version} has no program for {platform}, and {} need{} it", names(nodes), if nodes.len() == 1 { "s" } else { "" })]
+    NoBuild {
+        /// Which release.
+        version: Version,
+        /// What is missing.
+        platform: ReleasePlatform,
+        /// The nodes that lack a program.
+        nodes: Vec<NodeName>,
+    },
     /// A transition that makes no sense: a mistake in Rebar.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
+}
+
+/// The first few names, and how many more there are.
+fn names(nodes: &[NodeName]) -> String {
+    const NAMED: usize = 5;
+    let named = nodes.iter().take(NAMED).map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+    if nodes.len() > NAMED { format!("{named} and {} more", nodes.len() - NAMED) } else { named }
 }
 
 fn list(roles: &[RoleName]) -> String {
@@ -113,6 +140,9 @@ impl Refusal {
             Self::NotYours { .. } => "RB2010",
             Self::Illegal(_) => "RB2011",
             Self::Protected { .. } => "RB2012",
+            Self::UpgradeRunning { .. } => "RB4501",
+            Self::NoUpgrade => "RB4502",
+            Self::NoBuild { .. } => "RB4503",
         }
     }
 }

@@ -7,11 +7,12 @@ use std::{
 };
 
 use rebar_model::{
-    ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest, EnrolToken, Epoch, Ident,
-    MissingFromWorld, Node, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter, ParameterScope, Record,
-    Resource, Revision, Seq, TokenHash, Workload,
+    Agent, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptId, Change, Deployment, DeploymentName, Digest,
+    EnrolToken, Epoch, Ident, MissingFromWorld, Node, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, Parameter,
+    ParameterScope, Record, Resource, Revision, Seq, TokenHash, UpgradeNo, Workload,
 };
 use rebar_ports::StoreError;
+use semver::Version;
 
 use crate::json::corrupt;
 
@@ -36,6 +37,9 @@ pub(crate) struct Batch<'a> {
     pub(crate) node_roles: BTreeMap<&'a NodeRoleId, NodeRoleSlot<'a>>,
     pub(crate) attempts: BTreeMap<AttemptId, &'a Attempt>,
     pub(crate) resources: Slots<'a, &'a NodeRoleId, Resource>,
+    pub(crate) agents: Slots<'a, &'a NodeName, Agent>,
+    pub(crate) agent_releases: Slots<'a, &'a Version, AgentRelease>,
+    pub(crate) agent_upgrades: BTreeMap<UpgradeNo, &'a AgentUpgrade>,
     pub(crate) enrol_tokens: Slots<'a, TokenHash, EnrolToken>,
     pub(crate) api_tokens: Slots<'a, TokenHash, ApiToken>,
 }
@@ -77,6 +81,7 @@ impl<'a> Batch<'a> {
             Change::NodePut { node } => put(&mut self.nodes, &node.name, &**node),
             Change::NodeRemoved { name } => {
                 remove(&mut self.nodes, name);
+                remove(&mut self.agents, name);
                 self.clear(ParameterScope::Node(name.clone()));
             }
             Change::WorkloadImported { workload } => put(&mut self.workloads, workload.digest, &**workload),
@@ -105,6 +110,9 @@ impl<'a> Batch<'a> {
             }
             Change::ResourcePut { resource } => put(&mut self.resources, &resource.owner, &**resource),
             Change::ResourceRemoved { id } => remove(&mut self.resources, &id.0),
+            Change::AgentReleasePut { release } => put(&mut self.agent_releases, &release.version, &**release),
+            Change::AgentPut { agent } => put(&mut self.agents, &agent.node, &**agent),
+            Change::AgentUpgradePut { upgrade } => drop(self.agent_upgrades.insert(upgrade.no, &**upgrade)),
             Change::EnrolTokenPut { token } => put(&mut self.enrol_tokens, token.hash, token),
             Change::EnrolTokenRemoved { hash } => remove(&mut self.enrol_tokens, *hash),
             Change::ApiTokenPut { token } => put(&mut self.api_tokens, token.hash, token),

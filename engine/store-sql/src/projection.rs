@@ -50,6 +50,24 @@ const RESOURCE: Document = Document {
     remove: Bulk { before: "DELETE FROM resource WHERE id IN (VALUES", after: ")" },
     all: "SELECT body FROM resource",
 };
+const AGENT: Document = Document {
+    what: "agent",
+    put: Bulk {
+        before: "INSERT INTO agent (node, body) VALUES",
+        after: " ON CONFLICT (node) DO UPDATE SET body = excluded.body",
+    },
+    remove: Bulk { before: "DELETE FROM agent WHERE node IN (VALUES", after: ")" },
+    all: "SELECT body FROM agent",
+};
+const AGENT_RELEASE: Document = Document {
+    what: "release of the agent",
+    put: Bulk {
+        before: "INSERT INTO agent_release (version, body) VALUES",
+        after: " ON CONFLICT (version) DO UPDATE SET body = excluded.body",
+    },
+    remove: Bulk { before: "DELETE FROM agent_release WHERE version IN (VALUES", after: ")" },
+    all: "SELECT body FROM agent_release",
+};
 const ENROL_TOKEN: Document = Document {
     what: "enrolment token",
     put: Bulk {
@@ -68,6 +86,13 @@ const API_TOKEN: Document = Document {
     remove: Bulk { before: "DELETE FROM api_token WHERE hash IN (VALUES", after: ")" },
     all: "SELECT body FROM api_token",
 };
+
+const AGENT_UPGRADE_PUT: Bulk<2> = Bulk {
+    before: "INSERT INTO agent_upgrade (no, body) VALUES",
+    after: " ON CONFLICT (no) DO UPDATE SET body = excluded.body",
+};
+/// The last one is the one that holds.
+const AGENT_UPGRADE_LAST: &str = "SELECT body FROM agent_upgrade ORDER BY no DESC LIMIT 1";
 
 const PARAMETER_CLEAR: Bulk<1> = Bulk { before: "DELETE FROM parameter WHERE scope IN (VALUES", after: ")" };
 const PARAMETER_PUT: Bulk<3> = Bulk {
@@ -144,9 +169,12 @@ pub(crate) async fn write(transaction: &mut Transaction, batch: &Batch<'_>) -> R
     WORKLOAD.write(transaction, &batch.workloads, ToString::to_string).await?;
     DEPLOYMENT.write(transaction, &batch.deployments, ToString::to_string).await?;
     RESOURCE.write(transaction, &batch.resources, ToString::to_string).await?;
+    AGENT.write(transaction, &batch.agents, ToString::to_string).await?;
+    AGENT_RELEASE.write(transaction, &batch.agent_releases, ToString::to_string).await?;
     // Displayed, the hash of a token is shortened for people.
     ENROL_TOKEN.write(transaction, &batch.enrol_tokens, |hash| hash.0.to_string()).await?;
     API_TOKEN.write(transaction, &batch.api_tokens, |hash| hash.0.to_string()).await?;
+    write_agent_upgrades(transaction, batch).await?;
     write_parameters(transaction, batch).await?;
     write_revisions(transaction, batch).await?;
     write_node_roles(transaction, batch).await?;
@@ -156,6 +184,15 @@ pub(crate) async fn write(transaction: &mut Transaction, batch: &Batch<'_>) -> R
         let values = vec![int(batch.applied.0)?.into(), int(batch.last_attempt.0)?.into(), epoch.into()];
         transaction.execute(META_WRITE, values).await?;
     }
+    Ok(())
+}
+
+async fn write_agent_upgrades(transaction: &mut Transaction, batch: &Batch<'_>) -> Result<(), StoreError> {
+    let mut put = Vec::with_capacity(batch.agent_upgrades.len());
+    for (no, upgrade) in &batch.agent_upgrades {
+        put.push([int(no.0)?.into(), json::write("upgrade of the agents", upgrade)?.into()]);
+    }
+    AGENT_UPGRADE_PUT.run(transaction, put).await?;
     Ok(())
 }
 
@@ -255,6 +292,13 @@ pub(crate) async fn load_in(transaction: &mut Transaction) -> Result<World, Stor
     loading.bodies(&WORKLOAD, |workload| Change::WorkloadImported { workload }).await?;
     loading.bodies(&DEPLOYMENT, |deployment| Change::DeploymentPut { deployment }).await?;
     loading.bodies(&RESOURCE, |resource| Change::ResourcePut { resource }).await?;
+    loading.bodies(&AGENT, |agent| Change::AgentPut { agent }).await?;
+    loading.bodies(&AGENT_RELEASE, |release| Change::AgentReleasePut { release }).await?;
+    loading
+        .rows(AGENT_UPGRADE_LAST, |row| {
+            body("upgrade of the agents", row, |upgrade| Change::AgentUpgradePut { upgrade })
+        })
+        .await?;
     loading.bodies(&ENROL_TOKEN, |token| Change::EnrolTokenPut { token }).await?;
     loading.bodies(&API_TOKEN, |token| Change::ApiTokenPut { token }).await?;
     loading.rows(PARAMETER_ALL, parameter).await?;

@@ -46,7 +46,7 @@ const fn table(name: &'static str, keys: usize, columns: &'static [(&'static str
 }
 
 /// All of them, in the order in which they stand in a backup.
-pub(crate) const TABLES: [Table; 15] = {
+pub(crate) const TABLES: [Table; 18] = {
     use Kind::{Bytes, Int, OptionalText, Text};
     [
         table(
@@ -74,6 +74,9 @@ pub(crate) const TABLES: [Table; 15] = {
         table("resource", 1, &[("id", Text), ("body", Text)]),
         table("enrol_token", 1, &[("hash", Text), ("body", Text)]),
         table("api_token", 1, &[("hash", Text), ("body", Text)]),
+        table("agent", 1, &[("node", Text), ("body", Text)]),
+        table("agent_release", 1, &[("version", Text), ("body", Text)]),
+        table("agent_upgrade", 1, &[("no", Int), ("body", Text)]),
         table("attempt_log", 2, &[("attempt", Int), ("start", Int), ("bytes", Int), ("body", Text)]),
         Table { page: 1, ..table("blob", 1, &[("digest", Text), ("bytes", Bytes)]) },
         Table {

@@ -98,6 +98,7 @@ async fn open(handle: &Handle, nodes: &[NodeName], orders: &mpsc::UnboundedSende
             boot_id: "bench".to_owned(),
             epoch: Epoch(0),
             held: Vec::new(),
+            upgrade: None,
         };
         let session = Arc::new(Session { node: node.clone(), orders: orders.clone() });
         handle.connected(node, hello, session).await?;

@@ -65,6 +65,7 @@ impl Stage {
             providers: BTreeMap::new(),
             advertise: "127.0.0.1:1".to_owned(),
             ca_fingerprint: String::new(),
+            release_keys: Vec::new(),
             holder: "bench".to_owned(),
         };
         let stop = CancellationToken::new();

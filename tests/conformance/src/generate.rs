@@ -6,12 +6,13 @@ use anyhow::Result;
 use jiff::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rebar_model::{
-    Actor, ApiToken, Attempt, AttemptKind, Binding, Bound, Change, Connection, Deployment, DeploymentName,
-    DeploymentSpec, Digest, EnrolToken, Epoch, Facts, Failure, FailureKind, Freshness, Ident, Intent, Mode, Node,
-    NodeMode, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, OnChange, Outcome, Parameter, ParameterScope, Phase,
-    ProviderKind, Record, Requirement, ResolvedInput, Resource, ResourceId, ResourceKind, Revision, RevisionNo,
-    RoleName, SecretRef, Span, State, Success, Take, Taken, Target, TokenHash, Workload, WorkloadMetadata,
-    WorkloadSpec, World,
+    Actor, Agent, AgentBuild, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptKind, Binding, Bound, Change,
+    Connection, Deployment, DeploymentName, DeploymentSpec, Digest, EnrolToken, Epoch, Facts, Failure, FailureKind,
+    Freshness, Hex, Ident, Intent, Mode, Node, NodeMode, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, OnChange,
+    Outcome, Parameter, ParameterScope, Phase, ProviderKind, Record, Requirement, ResolvedInput, Resource, ResourceId,
+    ResourceKind, Revision, RevisionNo, RoleName, SecretRef, SignedRelease, Span, State, StepState, Success, Take,
+    Taken, Target, TokenHash, UpgradeFailure, UpgradeState, UpgradeStep, Workload, WorkloadMetadata, WorkloadSpec,
+    World,
 };
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ impl Generator {
     pub const DEPLOYMENTS: [&'static str; 3] = ["demo", "prod", "shop"];
 
     /// How many kinds of change there are.
-    pub const KINDS: usize = 19;
+    pub const KINDS: usize = 22;
 
     /// A generator that goes on from a World.
     pub fn new(seed: u64, world: World) -> Self {
@@ -98,6 +99,9 @@ impl Generator {
             14 => Change::ResourceRemoved { id: ResourceId(self.node_role_id()?) },
             15 => Change::EnrolTokenPut { token: self.enrol_token()? },
             16 => Change::EnrolTokenRemoved { hash: TokenHash(self.digest()) },
+            18 => Change::AgentReleasePut { release: Arc::new(self.agent_release()?) },
+            19 => Change::AgentPut { agent: Box::new(self.agent()?) },
+            20 => Change::AgentUpgradePut { upgrade: Box::new(self.agent_upgrade()?) },
             17 => Change::ApiTokenPut { token: self.api_token() },
             _ => Change::ApiTokenRemoved { hash: TokenHash(self.digest()) },
         })
@@ -375,5 +379,67 @@ impl Generator {
     fn api_token(&mut self) -> ApiToken {
         let (hash, created_at) = (TokenHash(self.digest()), self.now);
         ApiToken { hash, name: "ann".to_owned(), created_at, expires_at: self.some_time() }
+    }
+
+    fn version(&mut self) -> Result<semver::Version> {
+        Ok(self.pick(&["1.0.0", "1.1.0-rc.1", "2.0.0+build.7"]).parse()?)
+    }
+
+    fn agent_release(&mut self) -> Result<AgentRelease> {
+        let statement = r#"{"kind":"rebar-agent-release"}"#.to_owned();
+        let signed = SignedRelease { statement, key: Hex([1; 32]), signature: Hex([2; 64]) };
+        let content = self.digest();
+        let build = AgentBuild { content, size: 7_400_000, sha256: Hex([3; 32]), signed, imported_at: self.now };
+        let platforms = ["linux/amd64", "linux/arm64"];
+        let builds = platforms[..=self.below(2)].iter().map(|it| Ok((it.parse()?, build.clone())));
+        Ok(AgentRelease { version: self.version()?, builds: builds.collect::<Result<_>>()? })
+    }
+
+    fn upgrade_failure(&mut self) -> UpgradeFailure {
+        let reason = "it ended: exit status: 1".to_owned();
+        match self.below(4) {
+            0 => UpgradeFailure::Refused { reason },
+            1 => UpgradeFailure::RolledBack { reason },
+            2 => UpgradeFailure::Silent,
+            _ => UpgradeFailure::Unstable,
+        }
+    }
+
+    fn agent(&mut self) -> Result<Agent> {
+        let (at, deadline) = (self.now, Span::from_secs(600).after(self.now));
+        let state = match self.below(4) {
+            0 => StepState::Told { deadline },
+            1 => StepState::Watched { until: at, deadline },
+            2 => StepState::Done { at },
+            _ => StepState::Failed { failure: self.upgrade_failure(), at },
+        };
+        let upgrade = self.world.agent_upgrade().map(|it| it.no).unwrap_or_default();
+        let step = self.rng.random_bool(0.7).then_some(UpgradeStep { upgrade, state });
+        let version = if self.rng.random_bool(0.9) { Some(self.version()?) } else { None };
+        Ok(Agent { node: self.node_name()?, version, step })
+    }
+
+    /// The next upgrade, or a change of the last one.
+    fn agent_upgrade(&mut self) -> Result<AgentUpgrade> {
+        let last = self.world.agent_upgrade().map(|it| it.no).unwrap_or_default();
+        let at = self.now;
+        let state = match self.below(4) {
+            0 => UpgradeState::Running,
+            1 => UpgradeState::Held { node: self.node_name()?, failure: self.upgrade_failure(), at },
+            2 => UpgradeState::Stopped { by: Actor("ann".to_owned()), at },
+            _ => UpgradeState::Done { at },
+        };
+        Ok(AgentUpgrade {
+            no: if self.rng.random_bool(0.3) { last.next() } else { last },
+            version: self.version()?,
+            canaries: 1,
+            max_in_flight: 5,
+            stable_for: Span::from_secs(30),
+            report_within: Span::from_secs(1800),
+            first: vec![self.node_name()?],
+            state,
+            by: Actor("ann".to_owned()),
+            started_at: at,
+        })
     }
 }

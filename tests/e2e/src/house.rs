@@ -33,6 +33,8 @@ pub struct House {
     door: SocketAddrV4,
     /// What agents are told of where engines are, if that is not this one alone.
     advertise: Option<String>,
+    /// Public keys whose releases of the agent the engine takes in.
+    release_keys: Vec<String>,
     engine: Option<Child>,
 }
 
@@ -97,6 +99,7 @@ impl House {
             api: free_port(Ipv4Addr::LOCALHOST),
             door: SocketAddrV4::new(host, free_port(host)),
             advertise: None,
+            release_keys: Vec::new(),
             engine: None,
         }
     }
@@ -127,6 +130,9 @@ impl House {
         if let Some(advertise) = &self.advertise {
             command.env("REBAR_ADVERTISE", advertise);
         }
+        for key in &self.release_keys {
+            command.args(["--release-key", key]);
+        }
         let child = command.spawn().unwrap_or_else(|error| panic!("the engine cannot be started: {error}"));
         self.engine = Some(child);
         let mut last = String::new();
@@ -146,6 +152,11 @@ impl House {
     /// Has the engine remember elsewhere from its next start on.
     pub fn remember_in(&mut self, database: &str) {
         self.database = Some(database.to_owned());
+    }
+
+    /// Has the engine take in releases of the agent that this key signed, from its next start on.
+    pub fn trust(&mut self, key: &str) {
+        self.release_keys.push(key.to_owned());
     }
 
     /// What the engine said.
@@ -238,6 +249,7 @@ impl House {
             .arg("--state")
             .arg(state)
             .args(["--enrol", "/nonexistent"])
+            .env("REBAR_AGENT_TRIAL_HASTE", "10")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.unwrap_or_else(|error| panic!("no log: {error}")))

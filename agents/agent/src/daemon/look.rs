@@ -30,6 +30,7 @@ impl Daemon {
             self.look_for_the_lost(attempt);
         }
         self.reboot_if_wanted();
+        self.reap();
     }
 
     /// What is new about an attempt.

@@ -10,7 +10,8 @@ use std::{
 };
 
 use rebar_link::{Input, Link, Local, Recovered, RecoveredAttempt, RecoveredState, Session};
-use rebar_proto::v1::{AgentMessage, engine_message};
+use rebar_proto::v1::{AgentMessage, UpgradeFailed, engine_message};
+use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::{
     net::UnixDatagram,
     sync::{mpsc, watch},
@@ -27,11 +28,12 @@ use crate::{
         look::{keep_result, went_down},
         reboot::Reboot,
         start::{Begun, Starter},
+        upgrade::Staging,
     },
     disk::{
         journal::{self, Condition, Found},
-        layout::State,
-        spool,
+        layout::{AttemptDir, State},
+        spool, status,
     },
     door::{
         enrol::{self, Invitation},
@@ -40,7 +42,13 @@ use crate::{
         session::{self, Opened},
     },
     error::Error,
-    facts, knock,
+    facts, helper, knock,
+    release::{
+        self,
+        life::Candidate,
+        record::Record,
+        stage::{Staged, Stager},
+    },
     supervise::{environment, leftovers},
 };
 
@@ -49,11 +57,15 @@ mod look;
 mod orders;
 mod reboot;
 mod start;
+mod upgrade;
 
 /// How often attempts are looked at without a knock: supervisors that were killed do not knock.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the facts are compared with those that the engine has.
 const FACTS_EVERY: Duration = Duration::from_mins(1);
+/// How often a state that is in use is tried again, and the pause in between.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// Events of tasks that the daemon has not taken yet.
 const MAX_EVENTS: usize = 64;
 
@@ -66,10 +78,19 @@ pub struct Options {
     pub enrol: PathBuf,
 }
 
-/// Runs until cancelled. Attempts go on after that.
-pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error> {
+/// Why an agent ended that nothing is wrong with.
+#[derive(Debug)]
+pub enum Ended {
+    /// Somebody asked it to.
+    Stopped,
+    /// Another release is to be tried in its place.
+    ForTrial(Box<Candidate>),
+}
+
+/// Runs until cancelled, or until another release is to be tried. Attempts go on after that.
+pub async fn run(options: &Options, stop: CancellationToken) -> Result<Ended, Error> {
     let state = State::open(&options.state)?;
-    let lock = state.lock()?;
+    let lock = lock(&state).await?;
     let ear = knock::listen(state.root())?;
     // What is on disk goes on before anybody asks whether the engine is there.
     let mut daemon = Daemon::recover(state.clone(), lock)?;
@@ -77,10 +98,21 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error
     let door = tokio::spawn(open_door(state, options.enrol.clone(), events, stop.clone()));
     daemon.run(&ear, &mut sessions, &stop).await;
     door.abort();
-    match door.await {
-        Ok(result) => result,
-        Err(_) => Ok(()),
+    if let Ok(result) = door.await {
+        result?;
     }
+    Ok(daemon.candidate.take().map_or(Ended::Stopped, Ended::ForTrial))
+}
+
+/// Keeps a second agent out. One that was killed a moment ago, or is being tried by one that was, may not have gone yet.
+async fn lock(state: &State) -> Result<File, Error> {
+    for _ in 0..LOCK_TRIES {
+        match state.lock() {
+            Err(Error::InUse { .. }) => tokio::time::sleep(LOCK_PAUSE).await,
+            locked => return locked,
+        }
+    }
+    state.lock()
 }
 
 /// Becomes known if need be, then keeps a session open.
@@ -135,6 +167,13 @@ struct Daemon {
     begun: mpsc::Receiver<Begun>,
     tasks: JoinSet<()>,
     reboot: Reboot,
+    stager: Stager,
+    staged: mpsc::Receiver<Staged>,
+    staging: Option<Staging>,
+    /// The release that is to be tried now.
+    candidate: Option<Box<Candidate>>,
+    /// Supervisors that this process may have started when it was another release: somebody has to take note of their end.
+    children: Vec<Pid>,
     _lock: File,
 }
 
@@ -151,6 +190,8 @@ impl Daemon {
         let (reports, begun) = mpsc::channel(MAX_EVENTS);
         let channel = watch::Sender::new(None);
         let fetcher = Arc::new(Fetcher::new(state.clone(), channel.subscribe()));
+        let (ready, staged) = mpsc::channel(MAX_EVENTS);
+        let stager = Stager { state: state.clone(), fetcher: fetcher.clone(), staged: ready };
         let starter = Starter { state: state.clone(), boot_id: boot_id.clone(), fetcher, reports };
         let mut daemon = Self {
             state,
@@ -164,6 +205,11 @@ impl Daemon {
             begun,
             tasks: JoinSet::new(),
             reboot: Reboot::default(),
+            stager,
+            staged,
+            staging: None,
+            candidate: None,
+            children: Vec::new(),
             _lock: lock,
         };
         for one in found {
@@ -181,7 +227,10 @@ impl Daemon {
         let log_from = spool::start(&dir.log()).unwrap_or(0);
         let (stage, state) = match condition {
             Condition::Ended(result) => (Stage::Ended, RecoveredState::Finished(result)),
-            Condition::Supervised => (Stage::Adopted, RecoveredState::Running { at_ms }),
+            Condition::Supervised => {
+                self.children.extend(supervisor(&dir));
+                (Stage::Adopted, RecoveredState::Running { at_ms })
+            }
             Condition::AwaitsReboot => (Stage::AwaitsReboot, RecoveredState::Running { at_ms }),
             Condition::Startable => {
                 self.tasks.spawn(self.starter.clone().resume(dir.clone(), at_ms));
@@ -208,7 +257,7 @@ impl Daemon {
         let mut look = ticks(LOOK_EVERY);
         let mut compare = ticks(FACTS_EVERY);
         let mut datagram = [0; 16];
-        loop {
+        while self.candidate.is_none() {
             let outbound = self.line.as_ref().map(|line| line.opened.outbound.clone());
             let has_pending = !self.pending.is_empty();
             tokio::select! {
@@ -219,6 +268,7 @@ impl Daemon {
                     None => return,
                 },
                 Some(begun) = self.begun.recv() => self.on_begun(begun),
+                Some(staged) = self.staged.recv() => self.on_staged(staged),
                 Ok(length) = ear.recv(&mut datagram) => {
                     let mut knocked: BTreeSet<u64> = knock::attempt(&datagram[..length]).into_iter().collect();
                     while let Ok(length) = ear.try_recv(&mut datagram) {
@@ -252,8 +302,9 @@ impl Daemon {
                 let _ = self.channel.send(Some(opened.channel.clone()));
                 self.pending.clear();
                 self.line = Some(Line { opened, facts: facts_json.clone() });
-                let agent_version = env!("CARGO_PKG_VERSION").to_owned();
-                let session = Session { agent_version, boot_id: self.boot_id.clone(), facts_json };
+                let agent_version = release::version().to_owned();
+                let upgrade_failed = self.last_upgrade_failed();
+                let session = Session { agent_version, boot_id: self.boot_id.clone(), facts_json, upgrade_failed };
                 self.handle(Input::Connected(session));
             }
             session::Event::Message(message) => {
@@ -265,6 +316,11 @@ impl Daemon {
                 {
                     line.opened.welcomed.store(true, Ordering::Relaxed);
                     tracing::info!(epoch = self.link.epoch(), "welcomed");
+                    if release::is_on_trial()
+                        && let Err(error) = helper::print(release::WELCOMED)
+                    {
+                        tracing::error!(%error, "nobody tries this release");
+                    }
                 }
             }
             session::Event::Closed => self.hang_up(),
@@ -281,7 +337,18 @@ impl Daemon {
         self.handle(Input::Disconnected);
     }
 
+    /// What the engine is told about the last upgrade.
+    fn last_upgrade_failed(&self) -> Option<UpgradeFailed> {
+        Record::load(&self.state).ok()??.report()
+    }
+
+    /// Takes note of the end of supervisors that tokio does not know.
+    fn reap(&mut self) {
+        self.children.retain(|pid| matches!(waitpid(Some(*pid), WaitOptions::NOHANG), Ok(None)));
+    }
+
     fn compare_facts(&mut self) {
+        self.reap();
         let Some(line) = &mut self.line else { return };
         let now = facts::collect(&self.boot_id, Some(line.opened.local.ip()));
         if now != line.facts {
@@ -289,6 +356,12 @@ impl Daemon {
             self.handle(Input::Local(Local::Facts(now)));
         }
     }
+}
+
+/// The process that runs an attempt.
+fn supervisor(dir: &AttemptDir) -> Option<Pid> {
+    let status = status::read(dir).ok()??;
+    Pid::from_raw(i32::try_from(status.pid).ok()?)
 }
 
 fn ticks(every: Duration) -> Interval {

@@ -31,6 +31,7 @@ impl Daemon {
             }
             Output::Start(dispatch) => self.start(*dispatch),
             Output::Keep(result) => self.keep(*result),
+            Output::Upgrade(order) => self.upgrade(*order),
             Output::Kill { attempt } => self.kill(attempt),
             Output::ReadLog { attempt, from } => match self.attempts.get_mut(&attempt) {
                 Some(held) => held.read_from(from),

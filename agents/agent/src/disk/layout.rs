@@ -6,6 +6,8 @@
 //! STATE/forgotten       attempts that are done with   STATE/attempts/<id>/result.pb    how it ended
 //! STATE/content/<hex>   roles' content                STATE/attempts/<id>/log/         the spool
 //! STATE/agent.sock      where supervisors knock       STATE/attempts/<id>/{work,io,bin}/  what the role sees
+//! STATE/release-keys    whose releases are taken      STATE/releases/<hex>/         releases of the agent, by digest
+//! STATE/upgrade.json    what became of the last one   STATE/release                 leads to the one that this machine is
 //! ```
 
 use std::{
@@ -32,6 +34,8 @@ impl State {
         let root = fs::canonicalize(root).at(root)?;
         let state = Self { root };
         make_directory(&state.content(), 0o700)?;
+        // The helper commands of a role lead there, also of one that runs as another user.
+        make_directory(&state.releases(), 0o755)?;
         // Others may pass through, since a role may run as another user; nobody may look around.
         make_directory(&state.attempts(), 0o711)?;
         Ok(state)
@@ -66,6 +70,26 @@ impl State {
     /// Roles' content by digest.
     pub fn content(&self) -> PathBuf {
         self.root.join("content")
+    }
+
+    /// The release keys that this machine trusts.
+    pub fn release_keys(&self) -> PathBuf {
+        self.root.join("release-keys")
+    }
+
+    /// Releases of the agent by the digest of their program.
+    pub fn releases(&self) -> PathBuf {
+        self.root.join("releases")
+    }
+
+    /// Leads to the release that this machine is.
+    pub fn release(&self) -> PathBuf {
+        self.root.join("release")
+    }
+
+    /// What became of the last upgrade.
+    pub fn upgrade(&self) -> PathBuf {
+        self.root.join("upgrade.json")
     }
 
     /// All attempts.

@@ -15,6 +15,7 @@ use crate::{
         pinned::PinnedCa,
     },
     error::{Context, Error},
+    release::trust,
 };
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,6 +30,9 @@ pub struct Invitation {
     pub token: String,
     /// The SHA-256 of the engine's CA certificate, in hexadecimal.
     pub ca_fingerprint: String,
+    /// The keys whose releases of the agent are taken, in hexadecimal.
+    #[serde(default)]
+    pub release_keys: Vec<String>,
 }
 
 impl Invitation {
@@ -91,6 +95,9 @@ async fn enrol_at(engine: &str, state: &State, invitation: &Invitation) -> Resul
     };
     // An identity that does not work is better refused here than at every connect.
     dial::mutual_tls(&identity)?;
+    if !invitation.release_keys.is_empty() {
+        trust::pin(state, &invitation.release_keys)?;
+    }
     identity.save(state)?;
     tracing::info!(node = identity.node, engine, "enrolled");
     Ok(identity)

@@ -30,6 +30,7 @@ use crate::{
         identity::{self, Identity},
     },
     error::Error,
+    release::trial,
 };
 
 /// Messages on their way to the engine that are not yet HTTP/2's.
@@ -96,7 +97,7 @@ pub async fn run(state: State, mut identity: Identity, events: mpsc::Sender<Even
         if tried % engines.len() != 0 {
             continue;
         }
-        let wait = backoff.next(rand::random());
+        let wait = backoff.next(rand::random()).min(trial::longest_wait());
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(wait) => {}

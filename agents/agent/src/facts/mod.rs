@@ -5,6 +5,8 @@ use std::{fs, net::IpAddr};
 
 use serde::Serialize;
 
+use crate::release;
+
 mod disks;
 mod network;
 mod virtualization;
@@ -51,7 +53,7 @@ pub fn collect(boot_id: &str, towards_engine: Option<IpAddr>) -> String {
         nics: network::nics(),
         addresses: network::addresses(towards_engine),
         boot_id: boot_id.to_owned(),
-        agent_version: env!("CARGO_PKG_VERSION"),
+        agent_version: release::version(),
         virtualization: virtualization::detect(),
     };
     serde_json::to_string(&facts).unwrap_or_default()
@@ -78,7 +80,7 @@ fn os() -> Os {
 }
 
 /// As Debian names it.
-fn arch() -> &'static str {
+pub fn arch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -16,12 +16,14 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_rebar-agent");
 pub struct Agent {
     pub home: TempDir,
     process: Option<Child>,
+    /// How many times faster trials of releases are.
+    pub haste: u32,
 }
 
 impl Agent {
     /// A machine that is not enrolled.
     pub fn new() -> Self {
-        let agent = Self { home: tempfile::tempdir().expect("directory"), process: None };
+        let agent = Self { home: tempfile::tempdir().expect("directory"), process: None, haste: 10 };
         std::fs::write(agent.boot_id_file(), "boot-1").expect("boot id");
         agent
     }
@@ -67,8 +69,21 @@ impl Agent {
         command.stderr(Stdio::from(log)).env("REBAR_LOG", "debug");
         command.env("REBAR_AGENT_BOOT_ID_FILE", self.boot_id_file());
         command.env("REBAR_AGENT_REBOOT_COMMAND", format!("echo now >> {}", self.file("rebooted").display()));
+        command.env("REBAR_AGENT_TRIAL_HASTE", self.haste.to_string());
         command.env("AGENTS_OWN_SECRET", "must not leak").kill_on_drop(true);
         command
+    }
+
+    /// Has the machine trust release keys.
+    pub async fn trust(&self, keys: &[&str]) {
+        let output = Command::new(PROGRAM).arg("trust").args(keys).arg("--state").arg(self.state()).output().await;
+        let output = output.expect("run");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The process that was started; it may be another program by now.
+    pub fn pid(&self) -> String {
+        self.process.as_ref().and_then(Child::id).expect("running").to_string()
     }
 
     pub fn start(&mut self) {

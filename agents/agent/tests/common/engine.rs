@@ -8,13 +8,16 @@ use std::{
     time::Duration,
 };
 
-use rebar_proto::v1::{
-    AgentMessage, AttemptResult, Dispatch, EngineMessage, EnrolRequest, EnrolResponse, FetchRequest, FetchResponse,
-    Hello, LogAck, Progress, RenewRequest, RenewResponse, ResultAck, Welcome,
-    agent_message::Body,
-    agent_server::{Agent, AgentServer},
-    engine_message,
-    enrolment_server::{Enrolment, EnrolmentServer},
+use rebar_proto::{
+    MAX_CHUNK,
+    v1::{
+        AgentMessage, AttemptResult, Dispatch, EngineMessage, EnrolRequest, EnrolResponse, FetchRequest, FetchResponse,
+        Hello, LogAck, Progress, RenewRequest, RenewResponse, ResultAck, UpgradeFailed, Welcome,
+        agent_message::Body,
+        agent_server::{Agent, AgentServer},
+        engine_message,
+        enrolment_server::{Enrolment, EnrolmentServer},
+    },
 };
 use tokio::{
     net::TcpListener,
@@ -45,6 +48,7 @@ pub struct Seen {
     pub renewals: u32,
     pub fetches: Vec<FetchRequest>,
     pub peers: Vec<String>,
+    pub upgrades_failed: Vec<UpgradeFailed>,
 }
 
 /// How the engine behaves.
@@ -276,6 +280,10 @@ impl Service {
                 seen.results.entry(attempt).or_default().push(result);
                 Some(engine_message::Body::ResultAck(ResultAck { attempt }))
             }
+            Body::UpgradeFailed(failed) => {
+                seen.upgrades_failed.push(failed);
+                None
+            }
             Body::Heartbeat(_) => None,
         };
         drop(seen);
@@ -372,8 +380,10 @@ impl Agent for Service {
         };
         let rest = &bytes[offset.min(bytes.len())..];
         let sent = &rest[..limit.unwrap_or(rest.len()).min(rest.len())];
-        let mut answers: Vec<Result<FetchResponse, Status>> =
-            sent.chunks(1024).map(|chunk| Ok(FetchResponse { chunk: chunk.to_vec() })).collect();
+        let mut answers: Vec<Result<FetchResponse, Status>> = sent
+            .chunks(if limit.is_some() { 1024 } else { MAX_CHUNK })
+            .map(|chunk| Ok(FetchResponse { chunk: chunk.to_vec() }))
+            .collect();
         if limit.is_some() && is_silent {
             let nothing = tokio_stream::pending();
             return Ok(Response::new(Box::pin(tokio_stream::iter(answers).chain(nothing))));

@@ -6,5 +6,6 @@
 pub mod agent;
 pub mod engine;
 pub mod pki;
+pub mod release;
 pub mod role;
 pub mod setup;

@@ -1,5 +1,6 @@
 //! The routes, one noun a file: the path of a file is the name of its noun is its place in the URL.
 
+mod agents;
 mod attempts;
 mod deployments;
 mod events;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
     [
         version::routes(),
         nodes::routes(),
+        agents::routes(),
         workloads::routes(),
         parameters::routes(),
         deployments::routes(),

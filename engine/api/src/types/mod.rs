@@ -1,6 +1,7 @@
 //! What the API says and hears, one noun a file: plain data with serde, shared with clients. Types of the model appear as they
 //! serialize; the types here exist where people need something computed, or secrets masked.
 
+mod agent;
 mod attempt;
 mod deployment;
 mod event;
@@ -19,6 +20,7 @@ mod version;
 mod wait;
 mod workload;
 
+pub use agent::{AgentBuildView, AgentReleaseView, AgentStanding, AgentView, ImportRelease, StartUpgrade, UpgradeView};
 pub use attempt::{AttemptInput, AttemptResult, AttemptView, AttemptsQuery, LogLine, LogQuery};
 pub use deployment::{
     Accepted, ChangeDeployment, CreateDeployment, DeploymentSummary, DeploymentView, PauseRequest, RetryRequest,

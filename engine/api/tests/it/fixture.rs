@@ -55,6 +55,7 @@ impl Fixture {
             providers: BTreeMap::from([(ProviderKind::Join, Arc::new(Paper) as Arc<_>)]),
             advertise: "engine:8091".to_owned(),
             ca_fingerprint: "0123".to_owned(),
+            release_keys: vec![crate::agents::release_key()],
             holder: "test".to_owned(),
         };
         let engine = Engine::start(ports, stop.clone()).await.unwrap();
@@ -135,8 +136,13 @@ impl Fixture {
         };
         let node = self.handle.add_node(Actor::engine(), request).await.unwrap().node.name;
         let (say, heard) = mpsc::unbounded_channel();
-        let hello =
-            AgentHello { agent_version: "0".to_owned(), boot_id: "b".to_owned(), epoch: Epoch(0), held: Vec::new() };
+        let hello = AgentHello {
+            agent_version: "0".to_owned(),
+            boot_id: "b".to_owned(),
+            epoch: Epoch(0),
+            held: Vec::new(),
+            upgrade: None,
+        };
         let (session, _) = self.handle.connected(&node, hello, Arc::new(Session(say))).await.unwrap();
         Agent { node, session, handle: self.handle.clone(), heard }
     }
@@ -218,11 +224,15 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// What it is told next.
+    pub async fn command(&mut self) -> AgentCommand {
+        timeout(PATIENCE, self.heard.recv()).await.expect("a command in time").expect("a session")
+    }
+
     /// The next attempt that it is handed.
     pub async fn work(&mut self) -> Box<Work> {
         loop {
-            let command = timeout(PATIENCE, self.heard.recv()).await.expect("work in time").expect("a session");
-            if let AgentCommand::Dispatch(work) = command {
+            if let AgentCommand::Dispatch(work) = self.command().await {
                 self.handle.started(&self.node, work.attempt).await.unwrap();
                 return work;
             }

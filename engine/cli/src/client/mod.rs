@@ -1,6 +1,7 @@
 //! The way to the engine: HTTPS under the pinned CA, a token, problems as failures. One noun a file says which routes there are;
 //! nothing here knows about screens.
 
+mod agent;
 mod attempt;
 mod deployment;
 mod event;

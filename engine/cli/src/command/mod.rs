@@ -2,6 +2,7 @@
 //! code; drawing and the way to the engine are elsewhere.
 
 mod address;
+pub mod agent;
 pub mod apply;
 pub mod attr;
 pub mod backup;
@@ -23,6 +24,7 @@ mod protected;
 pub mod prove;
 pub mod redeploy;
 pub mod rehearse;
+pub mod release;
 pub mod restore;
 pub mod retry;
 pub mod service;
@@ -53,6 +55,7 @@ pub async fn run(app: &App, command: Command) -> Result<Exit, Failure> {
         Command::Events(args) => events::run(app, args).await,
         Command::Workload(verb) => workload::run(app, verb).await,
         Command::Node(verb) => Box::pin(node::run(app, verb)).await,
+        Command::Agent(verb) => Box::pin(agent::run(app, verb)).await,
         Command::Deployment(verb) => Box::pin(deployment::run(app, verb)).await,
         Command::Attr(verb) => attr::run(app, verb).await,
         Command::Profile(verb) => profile::run(app, verb).await,

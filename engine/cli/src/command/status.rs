@@ -43,6 +43,7 @@ async fn all(app: &App) -> Result<Exit, Failure> {
     let client = app.client().await?;
     let deployments = client.deployments().await?;
     let nodes = client.nodes(None).await?;
+    let upgrade = client.agent_upgrade().await?;
     let now = clock::now();
     let away: Vec<&str> =
         nodes.iter().filter(|it| it.standing == NodeStanding::Away).map(|it| it.node.name.as_str()).collect();
@@ -57,6 +58,7 @@ async fn all(app: &App) -> Result<Exit, Failure> {
                 let line = format!(", away: {}", screen::words::ranges(away.iter().copied()));
                 text.push_str(&look.paint(screen::Tone::Person, &line));
             }
+            text.push_str(&upgrade.as_ref().map(|it| screen::agent::line(it, look)).unwrap_or_default());
             for it in deployments.iter().filter(|it| it.needs_person) {
                 let line = format!("\n{} needs a person: rebar explain {}", it.name, it.name);
                 text.push_str(&look.paint(screen::Tone::Person, &line));

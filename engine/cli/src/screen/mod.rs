@@ -1,6 +1,7 @@
 //! Screens: pure functions from records of the API to text. No clock, no terminal, no engine: the time and the [`Look`] are
 //! arguments, so that every screen can be compared with its picture.
 
+pub mod agent;
 pub mod bars;
 pub mod deployment;
 pub mod event;

@@ -3,15 +3,15 @@
 
 use jiff::Timestamp;
 use rebar_api::types::{
-    DeploymentStatus, DeploymentSummary, EventView, ExplainView, NodeView, OutputView, PlanView, Problem, ServiceName,
-    ValueOrigin,
+    AgentReleaseView, AgentView, DeploymentStatus, DeploymentSummary, EventView, ExplainView, NodeView, OutputView,
+    PlanView, Problem, ServiceName, UpgradeView, ValueOrigin,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    Detail, Look, bars, deployment, event, explain, failure, node, origin, plan, proof, rehearsal, service, status,
-    summary,
+    Detail, Look, agent, bars, deployment, event, explain, failure, node, origin, plan, proof, rehearsal, service,
+    status, summary,
 };
 use crate::failure::Failure;
 
@@ -483,4 +483,50 @@ fn rehearsals() {
     let view = under_way();
     let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: None, news: None, rehearsed: true };
     picture("rehearsal_live", |look| bars::render(&frame, look, 24).join("\n"));
+}
+
+fn upgrade(extra: Value) -> UpgradeView {
+    let mut view = json!({
+        "no": 3, "version": "1.4.0", "state": "running", "held_by": null, "reason": null, "code": null, "canaries": 1,
+        "max_in_flight": 10, "stable_for": "30s", "report_within": "30m", "first": ["n1"], "agents": 4, "upgraded": 1,
+        "under_way": 1, "by": "ana", "started_at": "2026-11-21T12:05:00Z"
+    });
+    view.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    record(view)
+}
+
+fn agents(rows: [(&str, &str, Option<&str>); 4]) -> Vec<AgentView> {
+    let row = |(place, (version, standing, reason)): (usize, (&str, &str, Option<&str>))| {
+        record(json!({
+            "node": format!("n{}", place + 1), "version": version, "here": place != 3, "standing": standing, "reason": reason,
+            "code": null
+        }))
+    };
+    rows.into_iter().enumerate().map(row).collect()
+}
+
+#[test]
+fn upgrades_of_agents() {
+    let rows = [
+        ("1.4.0", "upgraded", None),
+        ("1.4.0", "watched", None),
+        ("1.3.0", "waiting", Some("others are before it")),
+        ("1.3.0", "waiting", Some("it is away")),
+    ];
+    picture("agents", |look| agent::status(Some(&upgrade(json!({}))), &agents(rows), now(), look));
+    let reason = "the agent is back on the release before: it ended: exit status: 7";
+    let held = upgrade(json!({
+        "state": "held", "held_by": "n1", "reason": reason, "code": "RB4506", "upgraded": 0, "under_way": 0
+    }));
+    let rows =
+        [("1.3.0", "failed", Some(reason)), ("1.3.0", "idle", None), ("1.3.0", "idle", None), ("1.3.0", "idle", None)];
+    let line = agent::line(&held, &Look::plain(80));
+    assert_eq!(line, "\nupgrade of the agents to 1.4.0: held by n1: rebar agent status");
+    picture("agents_held", |look| agent::status(Some(&held), &agents(rows), now(), look));
+    let build = json!({
+        "platform": "linux/amd64", "size": 7_412_345, "sha256": "ab".repeat(32), "key": "cd".repeat(32),
+        "imported_at": "2026-11-21T12:00:00Z"
+    });
+    let releases: Vec<AgentReleaseView> = record(json!([{"version": "1.4.0", "builds": [build]}]));
+    picture("agent_releases", |look| agent::releases(&releases, look).render());
 }

@@ -142,6 +142,7 @@ impl House {
             providers,
             advertise,
             ca_fingerprint: self.authority.ca_fingerprint().to_owned(),
+            release_keys: self.args.release_keys.clone(),
             holder: self.holder.clone(),
         }
     }

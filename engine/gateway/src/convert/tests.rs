@@ -1,6 +1,6 @@
 //! What is taken from agents and what is refused, as tables.
 
-use rebar_model::NodeRoleId;
+use rebar_model::{Hex, NodeRoleId, SignedRelease};
 use serde_json::json;
 use v1::agent_message::Body;
 
@@ -100,7 +100,8 @@ fn facts_are_one_object_of_known_shape() {
 
 #[test]
 fn hello_comes_first_and_once() {
-    let good = v1::Hello { agent_version: "0.1.0".into(), boot_id: "b".into(), epoch: 3, held: vec![] };
+    let good =
+        v1::Hello { agent_version: "0.1.0".into(), boot_id: "b".into(), epoch: 3, held: vec![], upgrade_failed: None };
     let say = |it: v1::Hello| hello(v1::AgentMessage { body: Some(Body::Hello(it)) });
     assert_eq!(say(good.clone()).unwrap().epoch, Epoch(3));
     assert!(say(v1::Hello { boot_id: "x".repeat(SHORT_TEXT + 1), ..good.clone() }).is_err());
@@ -156,6 +157,32 @@ fn work_becomes_a_dispatch() {
     assert_eq!((phase.phase(), phase.successes), (v1::Phase::Verify, 3));
     assert_eq!(phase.timeout, Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }));
     assert_eq!(timestamp(dispatch.deadline.unwrap()), Ok(now()));
+}
+
+#[test]
+fn a_release_becomes_an_order_and_what_became_of_it_a_report() {
+    let signed = SignedRelease { statement: "{\"a\": 1}".into(), key: Hex([0x1f; 32]), signature: Hex([0x2e; 64]) };
+    let order = UpgradeOrder { upgrade: UpgradeNo(3), epoch: Epoch(2), content: Digest::of(b"program"), signed };
+    let message = command(AgentCommand::Upgrade(Box::new(order))).unwrap();
+    let Some(engine_message::Body::Upgrade(order)) = message.body else { panic!() };
+    assert_eq!((order.upgrade, order.epoch, order.statement.as_str()), (3, 2, "{\"a\": 1}"));
+    assert_eq!((order.key, order.signature), ("1f".repeat(32), "2e".repeat(64)));
+    assert_eq!(order.content, Digest::of(b"program").to_string());
+
+    let failed = |failure: v1::UpgradeFailure, reason: &str| {
+        let failed = v1::UpgradeFailed { upgrade: 3, failure: failure.into(), reason: reason.into() };
+        take(Body::UpgradeFailed(failed))
+    };
+    let Ok(Some(Job::UpgradeFailed(report))) = failed(v1::UpgradeFailure::RolledBack, "it\nended") else { panic!() };
+    let failure = UpgradeFailure::RolledBack { reason: "it ended".into() };
+    assert_eq!(*report, UpgradeReport { upgrade: UpgradeNo(3), failure });
+    let Ok(Some(Job::UpgradeFailed(report))) = failed(v1::UpgradeFailure::Refused, &"x".repeat(3 * LINE)) else {
+        panic!()
+    };
+    assert!(matches!(report.failure, UpgradeFailure::Refused { reason } if reason.len() == LINE));
+    assert!(failed(v1::UpgradeFailure::Unspecified, "").is_err());
+    let too_large = v1::UpgradeFailed { upgrade: u64::MAX, failure: 1, reason: String::new() };
+    assert!(take(Body::UpgradeFailed(too_large)).is_err());
 }
 
 #[test]

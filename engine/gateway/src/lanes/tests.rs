@@ -63,6 +63,10 @@ impl AgentDoor for Door {
         self.note(format!("{attempt} ended"));
         Ok(())
     }
+    async fn upgrade_failed(&self, _: &NodeName, report: UpgradeReport) -> Result<(), DoorError> {
+        self.note(format!("upgrade {} failed", report.upgrade));
+        Ok(())
+    }
     async fn log(&self, _: &NodeName, chunk: LogChunk) -> Result<u64, DoorError> {
         Ok(chunk.offset + chunk.bytes)
     }

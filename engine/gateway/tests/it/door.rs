@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rebar_model::{AttemptId, Digest, Epoch, Facts, NodeName, Phase, Report};
+use rebar_model::{AttemptId, Digest, Epoch, Facts, NodeName, Phase, Report, UpgradeReport};
 use rebar_ports::{AgentCommand, AgentDoor, AgentHello, AgentSession, DoorError, LogChunk, SessionId};
 use tokio::sync::{Semaphore, watch};
 
@@ -131,6 +131,11 @@ impl AgentDoor for FakeDoor {
             self.gate.acquire().await.unwrap().forget();
         }
         self.note(format!("{node} ended {attempt}"));
+        Ok(())
+    }
+
+    async fn upgrade_failed(&self, node: &NodeName, report: UpgradeReport) -> Result<(), DoorError> {
+        self.note(format!("{node} upgrade {} {}", report.upgrade, report.failure));
         Ok(())
     }
 

@@ -133,7 +133,8 @@ impl Agent {
 
     /// Says hello and takes the welcome, which must come first.
     pub async fn hello(&mut self, epoch: u64) -> Result<Welcome, Status> {
-        let hello = Hello { agent_version: "0.1.0".into(), boot_id: "b".into(), epoch, held: vec![] };
+        let hello =
+            Hello { agent_version: "0.1.0".into(), boot_id: "b".into(), epoch, held: vec![], upgrade_failed: None };
         self.say(agent_message::Body::Hello(hello)).await;
         match self.next().await? {
             engine_message::Body::Welcome(welcome) => Ok(welcome),

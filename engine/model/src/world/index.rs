@@ -1,10 +1,10 @@
-//! What of the node-roles can be found quickly: it follows from them alone, and is kept with every change. Nothing here decides.
+//! What of the node-roles and agents can be found quickly: it follows from them alone, and is kept with every change. Nothing here decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::{DeploymentName, Intent, NodeName, NodeRole, NodeRoleId, NodeRoleStatus, State};
+use crate::{Agent, DeploymentName, Intent, NodeName, NodeRole, NodeRoleId, NodeRoleStatus, State};
 
 /// Node-roles by the node whose agent carries them out; none stands for the engine itself.
 type ByAgent = BTreeMap<Option<NodeName>, BTreeSet<NodeRoleId>>;
@@ -18,6 +18,9 @@ pub(super) struct Index {
     pub(super) running: ByAgent,
     pub(super) leaving: BTreeMap<DeploymentName, BTreeSet<NodeRoleId>>,
     pub(super) timers: BTreeSet<(Timestamp, NodeRoleId)>,
+    /// The agents that are about to become another release.
+    pub(super) upgrading: BTreeSet<NodeName>,
+    pub(super) upgrades_due: BTreeSet<(Timestamp, NodeName)>,
     pub(super) counts: BTreeMap<DeploymentName, BTreeMap<&'static str, usize>>,
 }
 
@@ -78,6 +81,25 @@ impl Index {
             self.timers.remove(&(at, spec.id.clone()));
         }
         self.discount(&spec.id.deployment, status.state.word());
+    }
+
+    /// An agent stands where it says.
+    pub(super) fn list_agent(&mut self, agent: &Agent) {
+        let Some(state) = agent.step.as_ref().map(|it| &it.state) else { return };
+        if state.is_under_way() {
+            self.upgrading.insert(agent.node.clone());
+        }
+        if let Some(at) = state.due() {
+            self.upgrades_due.insert((at, agent.node.clone()));
+        }
+    }
+
+    /// An agent does not stand there any more.
+    pub(super) fn unlist_agent(&mut self, agent: &Agent) {
+        self.upgrading.remove(&agent.node);
+        if let Some(at) = agent.step.as_ref().and_then(|it| it.state.due()) {
+            self.upgrades_due.remove(&(at, agent.node.clone()));
+        }
     }
 
     fn discount(&mut self, deployment: &DeploymentName, word: &'static str) {

@@ -50,8 +50,11 @@ pub(super) async fn files(agent: &Path, ticket: &EnrolTicket) -> Result<Bytes, P
 }
 
 fn pack(agent: &[u8], ticket: &EnrolTicket) -> io::Result<Vec<u8>> {
-    let EnrolTicket { engine, token, ca_fingerprint } = ticket;
-    let enrol = json!({"engine": engine, "token": token, "ca_fingerprint": ca_fingerprint}).to_string();
+    let EnrolTicket { engine, token, ca_fingerprint, release_keys } = ticket;
+    let enrol = json!({
+        "engine": engine, "token": token, "ca_fingerprint": ca_fingerprint, "release_keys": release_keys,
+    });
+    let enrol = enrol.to_string();
     let mut archive = Builder::new(Vec::with_capacity(agent.len() + 8192));
     add(&mut archive, AGENT, EntryType::Regular, 0o755, agent)?;
     add(&mut archive, SETTINGS, EntryType::Directory, 0o700, &[])?;
@@ -72,10 +75,17 @@ fn add(archive: &mut Builder<Vec<u8>>, path: &str, kind: EntryType, mode: u32, b
 
 #[cfg(test)]
 mod tests {
+    use rebar_model::Hex;
+
     use super::*;
 
     fn ticket() -> EnrolTicket {
-        EnrolTicket { engine: "172.30.0.1:7443".into(), token: "t\"0k".into(), ca_fingerprint: "ab".into() }
+        EnrolTicket {
+            engine: "172.30.0.1:7443".into(),
+            token: "t\"0k".into(),
+            ca_fingerprint: "ab".into(),
+            release_keys: vec![Hex([0; 32])],
+        }
     }
 
     #[tokio::test]
@@ -94,8 +104,11 @@ mod tests {
             assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (0, 0));
             seen.push((entry.path().unwrap().display().to_string(), header.mode().unwrap(), text));
         }
-        let enrol = r#"{"ca_fingerprint":"ab","engine":"172.30.0.1:7443","token":"t\"0k"}"#;
-        let expected = [(AGENT, 0o755, "binary"), (SETTINGS, 0o700, ""), (ENROL, 0o600, enrol)];
+        let enrol = format!(
+            r#"{{"ca_fingerprint":"ab","engine":"172.30.0.1:7443","release_keys":["{}"],"token":"t\"0k"}}"#,
+            "00".repeat(32)
+        );
+        let expected = [(AGENT, 0o755, "binary"), (SETTINGS, 0o700, ""), (ENROL, 0o600, &enrol)];
         assert_eq!(seen, expected.map(|(path, mode, text)| (path.to_owned(), mode, text.to_owned())));
     }
 

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use rebar_model::{AttemptId, Change, Connection, Facts, Intent, Node, NodeName, NodeRole, World};
 
-use super::report::is_remote;
+use super::{report::is_remote, upgrade};
 use crate::{Decision, Effect, Refusal};
 
-fn find<'a>(world: &'a World, name: &NodeName) -> Result<&'a Node, Refusal> {
+pub(super) fn find<'a>(world: &'a World, name: &NodeName) -> Result<&'a Node, Refusal> {
     world.nodes().get(name).ok_or_else(|| Refusal::NotFound { kind: "node", name: name.to_string() })
 }
 
@@ -56,6 +56,7 @@ pub(super) fn lost(world: &World, name: &NodeName, now: Timestamp) -> Result<Dec
         let node = Node { connection: Connection::Away { since: now }, ..node.clone() };
         decision.change(Change::NodePut { node: Box::new(node) });
     }
+    upgrade::lost(world, name, &mut decision);
     Ok(decision)
 }
 
@@ -66,6 +67,7 @@ pub(super) fn facts(world: &World, name: &NodeName, facts: Facts) -> Result<Deci
     if node.facts.as_ref() != Some(&facts) {
         let node = Node { facts: Some(facts), ..node.clone() };
         decision.change(Change::NodePut { node: Box::new(node) });
+        upgrade::go_on(world, &mut decision);
     }
     Ok(decision)
 }

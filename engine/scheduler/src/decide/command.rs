@@ -14,6 +14,7 @@ use super::{
     lifecycle::{busy, find, leave, wipe},
     move_to, moved,
     report::cancel,
+    upgrade,
 };
 use crate::{Command, Decision, NodeRemoval, Refusal, protect};
 
@@ -38,9 +39,17 @@ pub(super) fn decide(world: &World, command: Command, by: &Actor, now: Timestamp
             for id in world.queued_on(Some(&node)) {
                 decision.look(id);
             }
+            upgrade::go_on(world, &mut decision);
             Ok(decision)
         }
-        Command::RemoveNode { node, removal } => remove_node(world, &node, &removal),
+        Command::RemoveNode { node, removal } => {
+            let mut decision = remove_node(world, &node, &removal)?;
+            upgrade::go_on(world, &mut decision);
+            Ok(decision)
+        }
+        Command::ImportAgentRelease { version, platform, build } => upgrade::import(world, version, platform, build),
+        Command::UpgradeAgents { wish } => upgrade::start(world, wish, by, now),
+        Command::StopUpgrade => upgrade::stop(world, by, now),
         Command::PutEnrolToken { token } => {
             find_node(world, &token.node)?;
             Ok(only(Change::EnrolTokenPut { token }))

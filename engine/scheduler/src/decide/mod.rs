@@ -8,6 +8,7 @@ mod lifecycle;
 mod look;
 mod report;
 mod tick;
+mod upgrade;
 
 use jiff::Timestamp;
 use rebar_model::{Change, NodeRole, NodeRoleId, NodeRoleStatus, Trigger, World};
@@ -21,6 +22,8 @@ pub fn decide(world: &World, input: Input, now: Timestamp) -> Result<Decision, R
         Input::Command { by, command } => command::decide(world, command, &by, now),
         Input::AgentConnected { node, held } => agent::connected(world, &node, &held, now),
         Input::AgentLost { node } => agent::lost(world, &node, now),
+        Input::AgentSaid { node, version, report } => upgrade::said_hello(world, &node, version, report, now),
+        Input::UpgradeFailed { node, report } => upgrade::failed(world, &node, report, now),
         Input::FactsReported { node, facts } => agent::facts(world, &node, *facts),
         Input::AttemptAccepted { node, attempt } => Ok(agent::accepted(world, &node, attempt, now)),
         Input::AttemptEnded { node, attempt, report, phase } => {
@@ -30,6 +33,7 @@ pub fn decide(world: &World, input: Input, now: Timestamp) -> Result<Decision, R
         Input::TookOver => Ok(tick::took_over(world, now)),
         Input::Look { id } => look::look(world, &id, now),
         Input::Suspect { roots } => look::suspect(world, &roots),
+        Input::Upgrade => Ok(upgrade::advance(world, now)),
         Input::Settle { deployment } => lifecycle::settle(world, &deployment),
     }
 }

@@ -6,10 +6,11 @@ use rebar_model::{Change, Connection, Failure, FailureKind, Node, Report, State,
 use super::{
     move_to,
     report::{close, free, is_remote},
+    upgrade,
 };
 use crate::{Decision, Effect, Input, Refusal};
 
-/// Ends attempts whose deadline passed, and lets back-offs end.
+/// Ends attempts whose deadline passed, lets back-offs end, and looks at the agents whose upgrade is due.
 pub(super) fn due(world: &World, now: Timestamp) -> Result<Decision, Refusal> {
     let mut decision = Decision::default();
     for id in world.due(now) {
@@ -32,6 +33,9 @@ pub(super) fn due(world: &World, now: Timestamp) -> Result<Decision, Refusal> {
             }
         }
     }
+    let mut agents = Decision::default();
+    upgrade::due(world, now, &mut agents);
+    decision.join(agents);
     Ok(decision)
 }
 
@@ -63,6 +67,7 @@ pub(super) fn took_over(world: &World, now: Timestamp) -> Decision {
     for name in world.deployments().keys() {
         decision.next.push(Input::Settle { deployment: name.clone() });
     }
+    upgrade::took_over(world, now, &mut decision);
     decision.effects.push(Effect::Reconcile);
     decision
 }

@@ -12,4 +12,5 @@ mod protection;
 mod scheduling;
 mod stage;
 mod tokens;
+mod upgrades;
 mod verdicts;

@@ -21,6 +21,8 @@ pub struct Stage {
     pub cancelled: Vec<AttemptId>,
     /// Everything that was ever handed out, by local address.
     pub history: Vec<String>,
+    /// The nodes whose agents were told to become another release.
+    pub told: Vec<String>,
 }
 
 pub fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -90,6 +92,7 @@ impl Stage {
             handed: Vec::new(),
             cancelled: Vec::new(),
             history: Vec::new(),
+            told: Vec::new(),
         };
         for node in nodes {
             stage.add_node(node);
@@ -139,6 +142,7 @@ impl Stage {
                     self.history.push(self.world.attempts()[attempt].node_role.local());
                 }
                 Effect::Cancel { attempt, .. } => self.cancelled.push(*attempt),
+                Effect::Upgrade { node } => self.told.push(node.to_string()),
                 Effect::Release { .. } | Effect::Reconcile => {}
             }
         }

@@ -6,9 +6,10 @@ use std::{fs, net::Ipv4Addr, process::Command};
 
 use rebar_e2e::{Done, House, bin, eventually, root};
 
-use crate::marks::put;
-
-const NAME: &str = "rebar-e2e-machine";
+use crate::{
+    agents::{becomes, program, release, trust, upgrade},
+    marks::put,
+};
 
 /// A machine that nobody manages yet.
 struct Machine {
@@ -16,16 +17,16 @@ struct Machine {
 }
 
 impl Machine {
-    fn new() -> Self {
+    fn new(name: &'static str) -> Self {
         // One of an earlier run that was killed may be left.
-        Done::of(Command::new("docker").args(["rm", "--force", "--volumes", NAME]));
+        Done::of(Command::new("docker").args(["rm", "--force", "--volumes", name]));
         let image = root().join("engine/providers/image/build.sh");
         Done::of(Command::new(image).args(["rebar-node:bookworm", "/var/cache/rebar/images"])).ok();
         let run = [
             "run",
             "--detach",
             "--name",
-            NAME,
+            name,
             "--hostname",
             "machine",
             "--cap-add",
@@ -50,7 +51,7 @@ impl Machine {
             "rebar-node:bookworm",
         ];
         Done::of(Command::new("docker").args(run)).ok();
-        let machine = Self { container: NAME };
+        let machine = Self { container: name };
         eventually("systemd runs", || {
             let state = machine.shell("systemctl is-system-running");
             matches!(state.out.trim(), "running" | "degraded").then_some(())
@@ -61,6 +62,15 @@ impl Machine {
     /// Runs a command there.
     fn shell(&self, command: &str) -> Done {
         Done::of(Command::new("docker").args(["exec", self.container, "sh", "-c", command]))
+    }
+
+    /// Has it join an engine.
+    fn join(&self, house: &House) {
+        let program = format!("{}:/root/rebar-agent", self.container);
+        Done::of(Command::new("docker").arg("cp").arg(bin("rebar-agent")).arg(program)).ok();
+        let invitation = house.instruction("machine").replace("rebar-agent ", "/root/rebar-agent ");
+        self.shell(&invitation).ok();
+        house.here("machine");
     }
 
     /// The address of the host as the machine sees it.
@@ -192,12 +202,9 @@ fn write_workload(house: &House) -> String {
 
 #[test]
 fn a_machine_joins_with_one_command_and_is_rebooted_in_the_middle_of_a_role() {
-    let machine = Machine::new();
+    let machine = Machine::new("rebar-e2e-machine");
     let house = House::for_machines(machine.host());
-    Done::of(Command::new("docker").arg("cp").arg(bin("rebar-agent")).arg(format!("{NAME}:/root/rebar-agent"))).ok();
-    let invitation = house.instruction("machine").replace("rebar-agent ", "/root/rebar-agent ");
-    machine.shell(&invitation).ok();
-    house.here("machine");
+    machine.join(&house);
     assert_eq!(machine.shell("systemctl is-active rebar-agent").out.trim(), "active");
 
     house.rebar(&["workload", "import", &write_workload(&house)]).ok();
@@ -216,4 +223,32 @@ fn a_machine_joins_with_one_command_and_is_rebooted_in_the_middle_of_a_role() {
     house.rebar(&["deployment", "destroy", "demo", "--yes=demo", "--timeout", "60s"]).ok();
     assert_ne!(machine.shell("test -e /etc/rebar-e2e/after.conf").code, 0, "its file went with the role");
     assert!(!fs::read_to_string(house.path("engine.log")).unwrap_or_default().contains("panicked"));
+}
+
+/// The version that the agent of the machine says it is.
+fn version(house: &House) -> String {
+    let status = house.rebar(&["agent", "status", "-o", "json"]).json();
+    status["agents"][0]["version"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn an_agent_under_systemd_becomes_another_release_and_stays_it() {
+    let machine = Machine::new("rebar-e2e-upgrade");
+    let mut house = House::for_machines(machine.host());
+    trust(&mut house);
+    machine.join(&house);
+    let pid = || machine.shell("systemctl show --property MainPID --property NRestarts rebar-agent").ok().out;
+    let before = pid();
+    release(&house, "9.1.0", &program("new"));
+    upgrade(&house, "9.1.0");
+    becomes(&house, "done");
+    assert_eq!(pid(), before, "systemd noticed nothing");
+    let program = machine.shell("readlink /proc/$(systemctl show --property MainPID --value rebar-agent)/exe").ok().out;
+    assert!(program.starts_with("/var/lib/rebar-agent/releases/"), "{program}");
+    machine.shell("systemctl restart rebar-agent").ok();
+    eventually("the agent is here again", || (pid() != before).then_some(()));
+    house.here("machine");
+    assert_eq!(version(&house), "9.1.0", "a restart changes nothing");
+    machine.shell("/usr/local/bin/rebar-agent install").ok();
+    eventually("what was installed by hand runs", || (version(&house) != "9.1.0").then_some(()));
 }
