@@ -157,20 +157,16 @@ impl Machine {
             (hello, state.dialled)
         };
         let session = Arc::new(Session { machine: self.clone(), dialled });
-        match handle.connected(self.name(), hello, session).await {
-            Ok((session, epoch)) => {
-                let mut state = self.lock();
-                (state.session, state.epoch) = (Some(session), epoch);
-                true
-            }
-            Err(_) => {
-                let mut state = self.lock();
-                if state.dialled == dialled && state.link == Link::Up {
-                    state.link = Link::Down;
-                }
-                false
-            }
+        let taken = handle.connected(self.name(), hello, session).await;
+        let mut state = self.lock();
+        if let Ok((session, epoch)) = taken {
+            (state.session, state.epoch) = (Some(session), epoch);
+            return true;
         }
+        if state.dialled == dialled && state.link == Link::Up {
+            state.link = Link::Down;
+        }
+        false
     }
 
     /// Reports about the machine.

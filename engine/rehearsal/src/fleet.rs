@@ -126,7 +126,9 @@ impl Fleet {
     /// Every link breaks, for the engine is gone; they are taken up again when it is back.
     pub fn hang_up(&self, fault: usize) -> Vec<Arc<Machine>> {
         let machines: Vec<_> = self.machines.values().filter(|it| it.cut().is_some()).cloned().collect();
-        machines.iter().for_each(|it| self.house.tally.node(fault, it.name(), &it.running()));
+        for it in &machines {
+            self.house.tally.node(fault, it.name(), &it.running());
+        }
         self.returning.fetch_add(machines.len(), Ordering::Relaxed);
         machines
     }

@@ -109,6 +109,7 @@ pub struct FaultReport {
 
 /// A length of time as programs like it.
 #[expect(clippy::cast_precision_loss, reason = "lengths of time are far below 2^53 ms")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 pub(crate) fn seconds<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(span.as_millis() as f64 / 1_000.0)
 }

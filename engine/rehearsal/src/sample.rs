@@ -128,7 +128,7 @@ impl Maker<'_> {
     /// A text of a format that JSON Schema knows.
     fn format(&self, format: &str) -> Option<String> {
         let draws = self.draws("format");
-        let hex = |range: std::ops::Range<usize>| draws[range].iter().map(|it| format!("{it:02x}")).collect::<String>();
+        let hex = |range: std::ops::Range<usize>| hex::encode(&draws[range]);
         let name = self.text("");
         Some(match format {
             // The networks that are kept for examples.
@@ -149,7 +149,7 @@ impl Maker<'_> {
     /// A text that shows what it is for.
     fn text(&self, more: &str) -> String {
         let draws = self.draws(more);
-        let tail: String = draws[..4].iter().map(|it| format!("{it:02x}")).collect();
+        let tail = hex::encode(&draws[..4]);
         let name = if more.is_empty() { self.purpose.name } else { more };
         format!("{}-{tail}", name.replace('_', "-"))
     }

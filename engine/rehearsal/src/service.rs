@@ -162,7 +162,9 @@ fn outputs(
             vec![("endpoint", json!(endpoint(address, *port)))]
         }
         ResourceKind::PkiCa { .. } => vec![("ca_pem", json!(pem(&draws)))],
-        ResourceKind::PkiCert { .. } => vec![("cert_pem", json!(pem(&draws))), ("serial", json!(hex(&draws[..8])))],
+        ResourceKind::PkiCert { .. } => {
+            vec![("cert_pem", json!(pem(&draws))), ("serial", json!(hex::encode(&draws[..8])))]
+        }
         ResourceKind::WaitHttp { url, .. } => vec![("url", json!(url))],
     };
     let named = |(name, value): (&str, Value)| Ok((name.parse().map_err(|error| format!("{error}"))?, value));
@@ -189,9 +191,5 @@ fn address(state: &mut State, id: &ResourceId, pool: &str, exclude: &[String]) -
 
 /// Something that looks like a certificate and is none.
 fn pem(draws: &[u8]) -> String {
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", hex(draws))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", hex::encode(draws))
 }

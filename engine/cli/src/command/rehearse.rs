@@ -5,11 +5,10 @@ mod source;
 
 use std::collections::BTreeMap;
 
-use rebar_api::types::{DeploymentStatus, ExplainView};
+use rebar_api::types::{ExplainQuery, ProblemItem};
 use rebar_model::{DeploymentName, GroupName, Ident, RoleName, Span};
 use rebar_ports::Entropy;
-use rebar_rehearsal::{Fault, Rehearsal, RehearsalError, Report, Scenario};
-use serde::Serialize;
+use rebar_rehearsal::{Fault, Rehearsal, RehearsalError, Scenario};
 
 use super::deployment::Values;
 use crate::{
@@ -18,7 +17,10 @@ use crate::{
     exit::Exit,
     failure::{Failure, Trouble},
     live::{self, Follow, Until, Why},
-    screen::{self, rehearsal::Run},
+    screen::{
+        self,
+        rehearsal::{Picture, Run},
+    },
     system::SystemEntropy,
 };
 
@@ -115,24 +117,6 @@ fn platform(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// What is told of a rehearsal.
-#[derive(Debug, Serialize)]
-struct Rehearsed<'a> {
-    /// What came of the run that was shown.
-    #[serde(flatten)]
-    report: &'a Report,
-    /// The same without its faults, where it had any.
-    calm: Option<&'a Run>,
-    /// All runs, the one that was shown first.
-    runs: &'a [Run],
-    /// What was taken as given.
-    notes: &'a [String],
-    /// How everything stood at the end.
-    status: &'a DeploymentStatus,
-    /// Why not everything is active.
-    explanation: Option<&'a ExplainView>,
-}
-
 /// Rehearses.
 pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     let faults: Vec<Fault> = args.faults.iter().map(|it| it.parse()).collect::<Result<_, _>>().map_err(refused)?;
@@ -147,54 +131,47 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
         app.output.say(&screen::plan::draft(&plan, &app.output.talk_look));
     }
     app.output.say(&screen::rehearsal::announce(&scenario, &notes));
-    let calm = match scenario.faults.is_empty() {
-        true => None,
-        false => {
-            app.output.say("first without the faults");
-            Some(quietly(Scenario { faults: Vec::new(), ..scenario.clone() }).await?)
-        }
-    };
-    rehearsal.accept().await.map_err(refused)?;
-    let since = rehearsal.clock().now();
-    let until = Until::Over { since, looked: rehearsal.go(), over: rehearsal.over() };
-    let follow = Follow { name: scenario.deployment.clone(), until, as_data: false };
-    let ended = live::follow(app, &client, &follow).await?;
-    if matches!(ended.why, Why::Detached | Why::TimedOut) {
-        return Ok(given_up(app, ended.why));
+    let mut calm = None;
+    if !scenario.faults.is_empty() {
+        app.output.say("first without the faults");
+        calm = Some(quietly(Scenario { faults: Vec::new(), ..scenario.clone() }).await?);
+    }
+    if let Some(why) = watch(app, &client, &mut rehearsal, &scenario.deployment).await? {
+        return Ok(given_up(app, why));
     }
     let report = rehearsal.report().await.map_err(refused)?;
     let status = client.status(&scenario.deployment).await?;
-    let explanation = match status.active {
-        true => None,
-        false => Some(client.explain(&scenario.deployment, &rebar_api::types::ExplainQuery::default()).await?),
-    };
+    let mut explanation = None;
+    if !status.active {
+        explanation = Some(client.explain(&scenario.deployment, &ExplainQuery::default()).await?);
+    }
+    // Its memory is not needed any more; the further runs need theirs.
     drop(rehearsal);
     let mut runs = vec![Run::of(&report)];
     for more in 1..u64::from(args.runs) {
         app.output.say(&format!("run {} of {}", more + 1, args.runs));
         runs.push(quietly(Scenario { seed: seed.wrapping_add(more), ..scenario.clone() }).await?);
     }
-    let rehearsed = Rehearsed {
-        report: &report,
-        calm: calm.as_ref(),
-        runs: &runs,
-        notes: &notes,
-        status: &status,
-        explanation: explanation.as_ref(),
-    };
-    let picture = screen::rehearsal::Picture {
-        report: &report,
-        calm: calm.as_ref(),
-        runs: &runs,
-        status: &status,
-        explanation: explanation.as_ref(),
-    };
-    app.output.data(
-        &rehearsed,
-        || vec![scenario.deployment.to_string()],
-        |look| screen::rehearsal::render(&picture, look),
-    )?;
-    Ok(live::exit_of(&status))
+    let exit = live::exit_of(&status);
+    let picture = Picture { report, calm, runs, notes, status, explanation };
+    let name = scenario.deployment.to_string();
+    app.output.data(&picture, || vec![name], |look| screen::rehearsal::render(&picture, look))?;
+    Ok(exit)
+}
+
+/// Accepts the plan and follows it to its end, by the clock of the rehearsal; why not, if a person did not want to.
+async fn watch(
+    app: &App,
+    client: &Client,
+    rehearsal: &mut Rehearsal,
+    name: &DeploymentName,
+) -> Result<Option<Why>, Failure> {
+    rehearsal.accept().await.map_err(refused)?;
+    let since = rehearsal.clock().now();
+    let until = Until::Over { since, looked: rehearsal.go(), over: rehearsal.over() };
+    let follow = Follow { name: name.clone(), until, as_data: false };
+    let why = live::follow(app, client, &follow).await?.why;
+    Ok(matches!(why, Why::Detached | Why::TimedOut).then_some(why))
 }
 
 /// A run that nobody looks at.
@@ -238,10 +215,10 @@ fn refused(error: RehearsalError) -> Failure {
         RehearsalError::Endless => (Exit::TimedOut, None),
         RehearsalError::Engine(_) => (Exit::Unexpected, None),
     };
-    let item = |it: &rebar_rehearsal::Unmade| rebar_api::types::ProblemItem {
+    let item = |it: &rebar_rehearsal::Unmade| ProblemItem {
         message: it.to_string(),
         severity: "error".to_owned(),
-        ..rebar_api::types::ProblemItem::default()
+        ..ProblemItem::default()
     };
     let items = match &error {
         RehearsalError::Unmade(unmade) => unmade.iter().map(item).collect(),

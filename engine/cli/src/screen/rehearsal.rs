@@ -39,19 +39,22 @@ impl Run {
     }
 }
 
-/// What there is to show.
-#[derive(Debug)]
-pub struct Picture<'a> {
+/// What is told of a rehearsal.
+#[derive(Debug, Serialize)]
+pub struct Picture {
     /// What came of the run that was shown.
-    pub report: &'a Report,
+    #[serde(flatten)]
+    pub report: Report,
     /// The same without its faults, where it had any.
-    pub calm: Option<&'a Run>,
+    pub calm: Option<Run>,
     /// All runs, the one that was shown first.
-    pub runs: &'a [Run],
+    pub runs: Vec<Run>,
+    /// What was taken as given.
+    pub notes: Vec<String>,
     /// How everything stood at the end.
-    pub status: &'a DeploymentStatus,
+    pub status: DeploymentStatus,
     /// Why not everything is active.
-    pub explanation: Option<&'a ExplainView>,
+    pub explanation: Option<ExplainView>,
 }
 
 /// What is said before it begins.
@@ -70,10 +73,10 @@ pub fn announce(scenario: &Scenario, notes: &[String]) -> String {
 }
 
 /// Draws what a rehearsal came to.
-pub fn render(picture: &Picture<'_>, look: &Look) -> String {
-    let report = picture.report;
-    let mut out = status::render(picture.status, look);
-    if let Some(view) = picture.explanation {
+pub fn render(picture: &Picture, look: &Look) -> String {
+    let report = &picture.report;
+    let mut out = status::render(&picture.status, look);
+    if let Some(view) = &picture.explanation {
         let _ = write!(out, "\n{}", explain::render(view, picture.status.at, look));
     }
     let _ = write!(out, "\n{}", summary(picture, look));
@@ -85,7 +88,7 @@ pub fn render(picture: &Picture<'_>, look: &Look) -> String {
     out
 }
 
-fn summary(picture: &Picture<'_>, look: &Look) -> String {
+fn summary(picture: &Picture, look: &Look) -> String {
     let Picture { report, calm, runs, .. } = picture;
     let totals = &report.totals;
     let (sign, tone, what) = if totals.open == 0 {

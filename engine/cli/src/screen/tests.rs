@@ -470,16 +470,17 @@ fn rehearsed() -> rebar_rehearsal::Report {
 #[test]
 fn rehearsals() {
     let report = rehearsed();
-    let calm = rehearsal::Run { seed: 42, seconds: 301.0, failed: 0, open: 0 };
     let run = rehearsal::Run::of(&report);
     let slower = rehearsal::Run { seed: 43, seconds: 700.0, ..run.clone() };
-    let view = under_way();
-    picture("rehearsal", |look| {
-        let runs = [run.clone(), slower.clone()];
-        let picture =
-            rehearsal::Picture { report: &report, calm: Some(&calm), runs: &runs, status: &view, explanation: None };
-        rehearsal::render(&picture, look)
-    });
+    let rehearsed = rehearsal::Picture {
+        report,
+        calm: Some(rehearsal::Run { seed: 42, seconds: 301.0, failed: 0, open: 0 }),
+        runs: vec![run, slower],
+        notes: Vec::new(),
+        status: under_way(),
+        explanation: None,
+    };
+    picture("rehearsal", |look| rehearsal::render(&rehearsed, look));
     let view = under_way();
     let frame = bars::Frame { status: &view, seconds: 461, age: 0, silent: None, news: None, rehearsed: true };
     picture("rehearsal_live", |look| bars::render(&frame, look, 24).join("\n"));

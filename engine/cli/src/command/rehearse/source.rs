@@ -10,7 +10,8 @@ use std::{
 use rebar_api::types::{AttemptResult, AttemptView, NodeView};
 use rebar_manifest::Diagnostic;
 use rebar_model::{
-    AttemptKind, DeploymentName, Facts, GroupName, NodeName, ParameterScope, ProfileName, Source, Span, Workload,
+    AttemptKind, DeploymentName, Facts, GroupName, NodeName, ParameterScope, ParameterSpec, ProfileName, Source, Span,
+    Workload,
 };
 use rebar_rehearsal::{Durations, Fault, Scenario, Setting, SimulatedNode, Size, facts, sizes};
 
@@ -121,7 +122,7 @@ async fn package(app: &App, args: &Args) -> Result<Option<Base>, Failure> {
         None => BTreeMap::new(),
     };
     values.extend(set::typed(&workload, &args.values.plain, &args.values.secret)?);
-    let secret = |name: &rebar_model::Ident| workload.spec.inputs.get(name).is_some_and(|it| it.is_secret());
+    let secret = |name: &rebar_model::Ident| workload.spec.inputs.get(name).is_some_and(ParameterSpec::is_secret);
     let mut parameters: Vec<Setting> = values
         .into_iter()
         .map(|(name, value)| Setting { scope: scope.clone(), secret: secret(&name), name, value: Some(value) })
@@ -208,7 +209,7 @@ async fn deployment(client: &Client, args: &Args) -> Result<Base, Failure> {
     }
     let scope = ParameterScope::Deployment(name.clone());
     for (name, value) in set::typed(&workload, &args.values.plain, &args.values.secret)? {
-        let secret = workload.spec.inputs.get(&name).is_some_and(|it| it.is_secret());
+        let secret = workload.spec.inputs.get(&name).is_some_and(ParameterSpec::is_secret);
         parameters.retain(|it| it.scope != scope || it.name != name);
         parameters.push(Setting { scope: scope.clone(), name, value: Some(value), secret });
     }
