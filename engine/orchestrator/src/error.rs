@@ -19,6 +19,9 @@ pub enum EngineError {
     /// The provider is not configured in this engine.
     #[error("this engine has no provider `{0}`")]
     NoProvider(String),
+    /// Nobody leads, because the database cannot be used.
+    #[error("nothing can be changed now: {0}")]
+    NoDatabase(String),
     /// Another engine leads.
     #[error("this engine stands by and another one leads; ask that one")]
     StandsBy,

@@ -19,9 +19,13 @@ pub struct Standby {
 }
 
 impl Standby {
-    /// Loads the World as the leader left it so far.
-    pub async fn start(ports: Ports) -> Result<Self, StartError> {
-        let world = ports.store.load().await?;
+    /// Loads the World as the leader left it so far. An engine that has led stands by with the World that it knew, if the database
+    /// cannot be read now.
+    pub async fn start(ports: Ports, known: Option<World>) -> Result<Self, StartError> {
+        let world = match (ports.store.load().await, known) {
+            (Ok(world), _) | (Err(_), Some(world)) => world,
+            (Err(error), None) => return Err(error.into()),
+        };
         Ok(Self { shared: Arc::new(Shared::new(ports, world, None)) })
     }
 
@@ -34,21 +38,35 @@ impl Standby {
     pub async fn lead(self, stop: &CancellationToken) -> Option<Epoch> {
         let ports = &self.shared.ports;
         loop {
-            match ports.store.lead(&ports.holder, ports.clock.now(), LEASE_TTL).await {
+            let led = tokio::select! {
+                () = stop.cancelled() => return None,
+                led = ports.store.lead(&ports.holder, ports.clock.now(), LEASE_TTL) => led,
+            };
+            let trouble = match led {
                 Ok(Some(epoch)) => return Some(epoch),
-                Ok(None) => {
-                    if let Err(error) = self.follow().await {
-                        tracing::warn!(%error, "the leader cannot be followed");
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "the database does not say who leads"),
-            }
+                Ok(None) => self.follow().await.err(),
+                Err(error) => Some(error),
+            };
+            self.tell(trouble.map(|it| it.to_string()));
             let again = FOLLOW_PAUSE.after(ports.clock.now());
             tokio::select! {
                 () = stop.cancelled() => return None,
                 () = ports.clock.sleep_until(again) => {}
             }
         }
+    }
+
+    /// Says what is wrong with the database when that is news, in the log and to who asks for a change.
+    fn tell(&self, trouble: Option<String>) {
+        let mut told = self.shared.trouble();
+        match (&trouble, &*told) {
+            (Some(now), before) if before.as_ref() != Some(now) => {
+                tracing::error!(error = now, "the database cannot be used; trying again");
+            }
+            (None, Some(_)) => tracing::info!("the database is there again; another engine leads"),
+            _ => {}
+        }
+        *told = trouble;
     }
 
     /// Takes over what was committed since the last look.
