@@ -10,6 +10,8 @@ mod machine;
 mod marks;
 mod roles;
 mod standby;
+mod storm;
 mod survival;
 mod swarm;
+mod witness;
 mod workloads;

@@ -5,17 +5,20 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use rebar_e2e::House;
 
-/// A role of the workload: its name, the role that it takes an input from, and the body of its apply script.
+/// A role of the workload: its name, the role that it takes an input from, the body of its apply script, what its script says as
+/// its output, and further keys of its phase.
 pub struct Role {
     pub name: String,
     pub after: Option<String>,
     pub body: String,
+    pub mark: String,
     pub extra: String,
 }
 
 impl Role {
     pub fn new(name: &str, after: Option<&str>, body: &str) -> Self {
-        Self { name: name.into(), after: after.map(Into::into), body: body.into(), extra: String::new() }
+        let (after, mark) = (after.map(Into::into), name.into());
+        Self { name: name.into(), after, body: body.into(), mark, extra: String::new() }
     }
 }
 
@@ -50,7 +53,7 @@ fn write_role(dir: &Path, role: &Role) {
     let head = "#!/bin/sh\nset -eu\ndir=$(rebar-input dir)\nnode=$(rebar-input node)\n";
     let mark = |word: &str| format!("{head}echo \"{word} {}@$node $REBAR_ATTEMPT\" >> \"$dir/marks\"\n", role.name);
     put(dir, &format!("roles/{}/role.yaml", role.name), &manifest);
-    let apply = format!("{}{}\nrebar-output mark {}\n", mark("apply"), role.body, role.name);
+    let apply = format!("{}{}\nrebar-output mark {}\n", mark("apply"), role.body, role.mark);
     put(dir, &format!("roles/{}/apply.sh", role.name), &apply);
     put(dir, &format!("roles/{}/undo.sh", role.name), &mark("undo"));
 }
