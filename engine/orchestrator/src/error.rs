@@ -25,6 +25,9 @@ pub enum EngineError {
     /// Another engine leads.
     #[error("this engine stands by and another one leads; ask that one")]
     StandsBy,
+    /// The database did not take it, or did not say so.
+    #[error("the engine could not make this durable; ask again: {0}")]
+    NotDurable(String),
     /// The engine is stopping, or lost its database a moment ago.
     #[error("the engine could not make this durable; ask again")]
     Stopped,

@@ -122,7 +122,7 @@ impl Owner {
                     let lost = commit.take().into_iter().flat_map(|it| it.answers);
                     // What was decided on top of it is as little durable as it is.
                     for answer in lost.chain(std::mem::take(&mut batch).answers) {
-                        answer(Err(EngineError::Stopped));
+                        answer(Err(EngineError::NotDurable(error.to_string())));
                     }
                     // A full disk can be read, and every agent that comes is something to commit.
                     if std::mem::replace(&mut failing, true) && !self.pause(&stop).await {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rebar_model::{Epoch, World};
 use rebar_ports::{HistoryQuery, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -19,14 +20,16 @@ pub struct Standby {
 }
 
 impl Standby {
-    /// Loads the World as the leader left it so far. An engine that has led stands by with the World that it knew, if the database
-    /// cannot be read now.
+    /// Loads the World as the leader left it so far. One that has led goes on from the World that it knew: its database may be
+    /// what ended it.
     pub async fn start(ports: Ports, known: Option<World>) -> Result<Self, StartError> {
-        let world = match (ports.store.load().await, known) {
-            (Ok(world), _) | (Err(_), Some(world)) => world,
-            (Err(error), None) => return Err(error.into()),
+        let (world, trouble) = match known {
+            Some(world) => (world, Some("the database has not said yet who leads now".to_owned())),
+            None => (ports.store.load().await?, None),
         };
-        Ok(Self { shared: Arc::new(Shared::new(ports, world, None)) })
+        let shared = Shared::new(ports, world, None);
+        *shared.trouble() = trouble;
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The way to look at it. What it is asked to do, it refuses.
@@ -38,22 +41,33 @@ impl Standby {
     pub async fn lead(self, stop: &CancellationToken) -> Option<Epoch> {
         let ports = &self.shared.ports;
         loop {
-            let led = tokio::select! {
+            let now = ports.clock.now();
+            let looked = tokio::select! {
                 () = stop.cancelled() => return None,
-                led = ports.store.lead(&ports.holder, ports.clock.now(), LEASE_TTL) => led,
+                looked = self.look(now) => looked.map_err(|it| it.to_string()),
+                () = ports.clock.sleep_until(LEASE_TTL.after(now)) => Err("the database does not answer".to_owned()),
             };
-            let trouble = match led {
+            match looked {
                 Ok(Some(epoch)) => return Some(epoch),
-                Ok(None) => self.follow().await.err(),
-                Err(error) => Some(error),
-            };
-            self.tell(trouble.map(|it| it.to_string()));
+                Ok(None) => self.tell(None),
+                Err(trouble) => self.tell(Some(trouble)),
+            }
             let again = FOLLOW_PAUSE.after(ports.clock.now());
             tokio::select! {
                 () = stop.cancelled() => return None,
                 () = ports.clock.sleep_until(again) => {}
             }
         }
+    }
+
+    /// Takes the lease if it is free, or follows who has it.
+    async fn look(&self, now: Timestamp) -> Result<Option<Epoch>, StoreError> {
+        let ports = &self.shared.ports;
+        let led = ports.store.lead(&ports.holder, now, LEASE_TTL).await?;
+        if led.is_none() {
+            self.follow().await?;
+        }
+        Ok(led)
     }
 
     /// Says what is wrong with the database when that is news, in the log and to who asks for a change.
@@ -63,7 +77,7 @@ impl Standby {
             (Some(now), before) if before.as_ref() != Some(now) => {
                 tracing::error!(error = now, "the database cannot be used; trying again");
             }
-            (None, Some(_)) => tracing::info!("the database is there again; another engine leads"),
+            (None, Some(_)) => tracing::info!("the database says that another engine leads; standing by"),
             _ => {}
         }
         *told = trouble;

@@ -111,6 +111,11 @@ impl Server {
         Err(last.context("it was not tried")?)
     }
 
+    /// Whether it ended by itself.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.first().try_wait(), Ok(Some(_)))
+    }
+
     /// Kills one of the processes that serve clients: the server ends all others, and recovers by itself.
     pub fn crash(&self) -> Result<()> {
         let serves = |pid: &Pid| {

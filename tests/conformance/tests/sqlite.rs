@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use rand::RngExt as _;
 use rebar_conformance::{
     backend::{Files, KEY},
-    disk::Disk,
     generate::Generator,
     run,
+    small_disk::SmallDisk,
 };
 use rebar_model::{Seq, Span, World};
 use rebar_ports::{HistoryQuery, Store as _};
@@ -71,7 +71,7 @@ async fn a_backup_leaves_nothing_out() -> Result<()> {
 /// SQLite itself ends the transaction that found the disk full; the next one must not be refused because of that.
 #[tokio::test]
 async fn a_full_disk_is_an_error_and_nothing_else() -> Result<()> {
-    let disk = Disk::new(8)?;
+    let disk = SmallDisk::new(8)?;
     let store = SqlStore::open(&disk.path().join("rebar.db").display().to_string(), KEY).await?;
     let epoch = store.lead("one", Timestamp::UNIX_EPOCH, Span::from_secs(60)).await?.context("it does not lead")?;
     disk.fill()?;

@@ -201,6 +201,15 @@ impl House {
         self.signal_engine(Signal::CONT);
     }
 
+    /// Starts the engine where it cannot run, and waits until it ends: what it said.
+    pub fn start_in_vain(&mut self) -> String {
+        let before = self.log().len();
+        self.spawn_engine();
+        let status = eventually("the engine ends", || self.engine_ended());
+        assert!(!status.success(), "it ended well");
+        self.log().split_off(before)
+    }
+
     fn signal_engine(&self, signal: Signal) {
         run::signal(self.engine.as_ref().unwrap_or_else(|| panic!("there is no engine")), signal);
     }

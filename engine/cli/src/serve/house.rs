@@ -64,11 +64,11 @@ impl House {
     /// that it knew: agents and operators are told to wait, and nothing is lost.
     pub(super) async fn stand_by(&self, known: Option<World>, stop: &CancellationToken) -> Result<bool> {
         let now = SystemClock.now();
-        match self.store.lead(&self.holder, now, rebar_orchestrator::LEASE_TTL).await {
-            Ok(Some(_)) => return Ok(true),
-            Ok(None) => tracing::info!("another engine leads; standing by"),
-            Err(error) if known.is_some() => tracing::error!(%error, "nobody can lead; standing by"),
-            Err(error) => return Err(error.into()),
+        if known.is_none() {
+            if self.store.lead(&self.holder, now, rebar_orchestrator::LEASE_TTL).await?.is_some() {
+                return Ok(true);
+            }
+            tracing::info!("another engine leads; standing by");
         }
         let standby = Standby::start(self.ports(None, BTreeMap::new(), String::new()), known).await?;
         anstream::eprintln!("rebar {} stands by on https://{}", env!("CARGO_PKG_VERSION"), self.api.local_addr()?);

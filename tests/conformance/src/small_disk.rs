@@ -16,12 +16,12 @@ const PIECES: [usize; 3] = [1024 * 1024, 64 * 1024, 1024];
 
 /// A filesystem of a given size.
 #[derive(Debug)]
-pub struct Disk {
+pub struct SmallDisk {
     /// Removed after the filesystem is gone.
     directory: TempDir,
 }
 
-impl Disk {
+impl SmallDisk {
     /// An empty one of so many MiB.
     pub fn new(mib: u32) -> Result<Self> {
         let directory = TempDir::with_prefix("rebar-disk-")?;
@@ -61,7 +61,7 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Whoever still has a file open there keeps the filesystem, out of sight, until they end.
         if let Err(error) = run(Command::new("umount").arg("--lazy").arg(self.path())) {
