@@ -86,10 +86,14 @@ impl Server {
 
     /// Kills all of its processes, as a power cut would.
     pub fn kill(&self) -> Result<()> {
-        // Frozen, it starts no further ones meanwhile.
+        // Frozen, it starts no further ones; and it goes last, for nobody knows afterwards whose they were.
         self.freeze()?;
-        self.signal(Signal::KILL)?;
-        self.first().wait()?;
+        let mut first = self.first();
+        for child in children(&first)? {
+            let _ = kill_process(child, Signal::KILL);
+        }
+        first.kill()?;
+        first.wait()?;
         Ok(())
     }
 
@@ -143,7 +147,11 @@ impl Server {
 
     fn signal(&self, signal: Signal) -> Result<()> {
         let first = self.first();
-        kill_process(pid_of(&first).context("it has no id")?, signal)?;
+        let id = pid_of(&first).context("it has no id")?;
+        kill_process(id, signal)?;
+        if signal == Signal::STOP {
+            wait_until_stopped(id)?;
+        }
         for child in children(&first)? {
             // One that has ended meanwhile is as good as signalled.
             let _ = kill_process(child, signal);
@@ -287,6 +295,19 @@ fn finish(command: &mut Command) -> Result<()> {
     let status = process.wait()?;
     ensure!(status.success(), "{}: {status}: {words}", program.display());
     Ok(())
+}
+
+/// A process that was told to stop may be in the middle of starting another.
+fn wait_until_stopped(id: Pid) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", id.as_raw_nonzero()))?;
+        if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+            return Ok(());
+        }
+        ensure!(since.elapsed() < STOP_TIMEOUT, "postgres does not stop");
+        thread::yield_now();
+    }
 }
 
 /// The processes that it started; none if it has ended.

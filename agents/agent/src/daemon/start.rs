@@ -21,7 +21,7 @@ use crate::{
         layout::{AttemptDir, State},
     },
     door::fetch::Fetcher,
-    error::{Context, Error},
+    error::{Context, Error, is_full_disk},
     helper, user,
 };
 
@@ -95,7 +95,12 @@ impl Starter {
 
     async fn fail(&self, dir: AttemptDir, error: &Error) {
         let attempt = dir.attempt();
-        let kind = if matches!(error, Error::Cancelled) { FailureKind::Cancelled } else { FailureKind::Setup };
+        let kind = match error {
+            Error::Cancelled => FailureKind::Cancelled,
+            // Nothing has been run, and there may be space later.
+            error if is_full_disk(error) => FailureKind::Tempfail,
+            _ => FailureKind::Setup,
+        };
         let result = journal::failure(&dir, kind, error.to_string());
         let kept = std::fs::create_dir_all(dir.root()).at(dir.root());
         let kept = kept.and_then(|()| journal::write_result(&dir, &result)).and_then(|()| dir.remove_inputs());

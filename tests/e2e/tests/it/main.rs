@@ -6,6 +6,7 @@ mod backup;
 mod database;
 mod docs;
 mod enrolment;
+mod excess;
 mod faults;
 mod machine;
 mod marks;
