@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use rebar_model::{Epoch, World};
 use rebar_ports::{HistoryQuery, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -41,16 +40,14 @@ impl Standby {
     pub async fn lead(self, stop: &CancellationToken) -> Option<Epoch> {
         let ports = &self.shared.ports;
         loop {
-            let now = ports.clock.now();
             let looked = tokio::select! {
                 () = stop.cancelled() => return None,
-                looked = self.look(now) => looked.map_err(|it| it.to_string()),
-                () = ports.clock.sleep_until(LEASE_TTL.after(now)) => Err("the database does not answer".to_owned()),
+                looked = self.look() => looked,
             };
             match looked {
                 Ok(Some(epoch)) => return Some(epoch),
                 Ok(None) => self.tell(None),
-                Err(trouble) => self.tell(Some(trouble)),
+                Err(trouble) => self.tell(Some(trouble.to_string())),
             }
             let again = FOLLOW_PAUSE.after(ports.clock.now());
             tokio::select! {
@@ -61,9 +58,15 @@ impl Standby {
     }
 
     /// Takes the lease if it is free, or follows who has it.
-    async fn look(&self, now: Timestamp) -> Result<Option<Epoch>, StoreError> {
+    async fn look(&self) -> Result<Option<Epoch>, StoreError> {
         let ports = &self.shared.ports;
-        let led = ports.store.lead(&ports.holder, now, LEASE_TTL).await?;
+        let now = ports.clock.now();
+        let led = tokio::select! {
+            led = ports.store.lead(&ports.holder, now, LEASE_TTL) => led?,
+            () = ports.clock.sleep_until(LEASE_TTL.after(now)) => {
+                return Err(StoreError::Unavailable("it does not answer".into()));
+            }
+        };
         if led.is_none() {
             self.follow().await?;
         }
