@@ -73,6 +73,12 @@ pub enum Error {
     Usage(String),
 }
 
+/// Whether the disk, or what this user may have of it, is full.
+pub(crate) fn is_full_disk(error: &Error) -> bool {
+    let Error::File { source, .. } = error else { return false };
+    matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Names the file in an input or output error.
 pub(crate) trait Context<T> {
     /// The error, with the file it is about.

@@ -164,8 +164,14 @@ fn engine(error: &EngineError) -> Kind {
         EngineError::Refused(refusal) => refused(refusal),
         EngineError::StandsBy => kind(StatusCode::SERVICE_UNAVAILABLE, "RB4030", "this engine stands by")
             .hint("ask the engine that leads; this one answers questions, and leads when that one is gone"),
-        EngineError::Stopped => kind(StatusCode::SERVICE_UNAVAILABLE, "RB4012", "engine not available")
-            .hint("ask again in a moment; nothing that was answered with success is lost"),
+        EngineError::Stopped | EngineError::NotDurable(_) => {
+            kind(StatusCode::SERVICE_UNAVAILABLE, "RB4012", "engine not available")
+                .hint("ask again in a moment; nothing that was answered with success is lost")
+        }
+        EngineError::NoDatabase(_) | EngineError::Store(StoreError::Unavailable(_)) => {
+            kind(StatusCode::SERVICE_UNAVAILABLE, "RB4013", "database failed")
+                .hint("look after the database; the engine goes on by itself when it can be used again")
+        }
         EngineError::Store(_) => kind(StatusCode::INTERNAL_SERVER_ERROR, "RB4013", "database failed"),
         EngineError::Provider(ProviderError::BadOption { .. }) => {
             kind(StatusCode::UNPROCESSABLE_ENTITY, "RB4015", "wrong option of the provider")

@@ -8,13 +8,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use ipnet::Ipv4Net;
-use rebar_model::ReleaseKey;
+use rebar_model::{ReleaseKey, World};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use self::house::House;
 
-/// Between two tries to reach a database that was there before.
+/// Between two tries to lead with a database that was there before.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the engine is set up.
@@ -104,14 +104,18 @@ pub async fn run(args: Args) -> Result<()> {
 /// Leads or stands by, for as long as nobody asks it to end.
 async fn serve(args: Args, stop: &CancellationToken) -> Result<()> {
     let house = House::open(args).await?;
-    let mut led = false;
+    // What this engine knew when it led last.
+    let mut known: Option<World> = None;
     while !stop.is_cancelled() {
-        match house.stand_by(stop).await {
-            Ok(true) => house.lead(stop).await?,
-            Ok(false) => break,
-            // An engine that has led outlives its database: agents and operators are told to wait, and nothing is lost.
-            Err(error) if led => {
-                tracing::error!(error = format!("{error:#}"), "the database is gone; trying again");
+        let turn = async {
+            let leads = house.stand_by(known.clone(), stop).await?;
+            if leads { house.lead(stop).await.map(Some) } else { Ok(None) }
+        };
+        match turn.await {
+            Ok(world) => known = world.or(known),
+            // The database may be gone again before this engine leads.
+            Err(error) if known.is_some() => {
+                tracing::error!(error = format!("{error:#}"), "this engine cannot lead; trying again");
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep(DATABASE_PAUSE) => {}
@@ -119,7 +123,6 @@ async fn serve(args: Args, stop: &CancellationToken) -> Result<()> {
             }
             Err(error) => return Err(error),
         }
-        led = true;
     }
     house.close().await;
     Ok(())

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Handle, LEASE_TTL, MAX_INBOX, ServiceKind, StartError,
-    limits::{MAX_LOG_QUEUE, MAX_OUTBOX},
+    limits::{ENDING, MAX_LOG_QUEUE, MAX_OUTBOX},
     log_writer, outbox,
     owner::Owner,
     reconciler,
@@ -96,16 +96,25 @@ impl Engine {
         self.handle.clone()
     }
 
-    /// Resolves when the engine has ended.
+    /// Resolves when the engine has ended. To be awaited for as long as it runs.
     pub async fn join(mut self) {
-        while self.tasks.join_next().await.is_some() {
-            // One task that ends takes the others with it: an engine is whole or not at all.
-            self.stop.cancel();
+        self.tasks.join_next().await;
+        // One task that ends takes the others with it: an engine is whole or not at all.
+        self.stop.cancel();
+        let Ports { store, clock, holder, .. } = &self.handle.shared.ports;
+        let patience = clock.sleep_until(ENDING.after(clock.now()));
+        let ending = async {
+            while self.tasks.join_next().await.is_some() {}
+            if let Err(error) = store.resign(holder).await {
+                tracing::warn!(%error, "lease could not be given up");
+            }
+        };
+        tokio::select! {
+            biased;
+            () = ending => {}
+            () = patience => tracing::warn!("the database does not answer; what waits for it is given up"),
         }
-        let ports = &self.handle.shared.ports;
-        if let Err(error) = ports.store.resign(&ports.holder).await {
-            tracing::warn!(%error, "lease could not be given up");
-        }
+        self.tasks.shutdown().await;
     }
 }
 
@@ -121,7 +130,18 @@ async fn keep_lease(shared: SharedRef, epoch: Epoch, stop: CancellationToken) {
             () = shared.ports.clock.sleep_until(third.after(now)) => {}
         }
         let now = shared.ports.clock.now();
-        match shared.ports.store.lead(&shared.ports.holder, now, LEASE_TTL).await {
+        // One that was frozen for longer than its lease may still find that nobody else took it.
+        let patience = held_until.max(third.after(now));
+        let renewed = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = shared.ports.clock.sleep_until(patience) => {
+                tracing::error!("lease ran out, and the database does not answer; stopping");
+                return;
+            }
+            renewed = shared.ports.store.lead(&shared.ports.holder, now, LEASE_TTL) => renewed,
+        };
+        match renewed {
             Ok(Some(it)) if it == epoch => held_until = LEASE_TTL.after(now),
             Ok(other) => {
                 tracing::error!(ours = %epoch, now = ?other, "lease lost; stopping");

@@ -20,9 +20,15 @@ pub enum EngineError {
     /// The provider is not configured in this engine.
     #[error("this engine has no provider `{0}`")]
     NoProvider(String),
+    /// Nobody leads, because the database cannot be used.
+    #[error("nothing can be changed now: {0}")]
+    NoDatabase(String),
     /// Another engine leads.
     #[error("this engine stands by and another one leads; ask that one")]
     StandsBy,
+    /// The database did not take it, or did not say so.
+    #[error("the engine could not make this durable; ask again: {0}")]
+    NotDurable(String),
     /// The engine is stopping, or lost its database a moment ago.
     #[error("the engine could not make this durable; ask again")]
     Stopped,

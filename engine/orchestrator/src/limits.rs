@@ -10,6 +10,8 @@ pub const MAX_BATCH: usize = 512;
 pub const MAX_AHEAD: usize = 16_384;
 /// How long an engine leads without renewing its lease: a standby takes over this long after the leader went silent.
 pub const LEASE_TTL: Span = Span::from_secs(3);
+/// How long the tasks of an engine that ends may take; one may wait for a database that does not answer.
+pub(crate) const ENDING: Span = Span::from_secs(3);
 /// Between two looks of a standby at what the leader committed, and at the lease.
 pub(crate) const FOLLOW_PAUSE: Span = Span::from_millis(250);
 /// How many changes a standby takes over at a time.

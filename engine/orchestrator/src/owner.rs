@@ -98,6 +98,7 @@ impl Owner {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut batch = Batch::default();
         let mut commit: Option<Commit> = None;
+        let mut failing = false;
         let took_over = || vec![Message::Input { input: Input::TookOver, by: Actor::engine(), reply: None }];
         self.take_all(took_over(), &mut batch);
         loop {
@@ -109,10 +110,11 @@ impl Owner {
                 Next::Stop => return,
                 Next::Take(messages) => self.take_all(messages, &mut batch),
                 Next::Committed(Ok(())) => {
-                    if let Some(done) = commit.take()
-                        && !self.finish(done).await
-                    {
-                        return;
+                    if let Some(done) = commit.take() {
+                        failing &= done.records.is_empty();
+                        if !self.finish(done).await {
+                            return;
+                        }
                     }
                 }
                 Next::Committed(Err(error)) => {
@@ -120,7 +122,11 @@ impl Owner {
                     let lost = commit.take().into_iter().flat_map(|it| it.answers);
                     // What was decided on top of it is as little durable as it is.
                     for answer in lost.chain(std::mem::take(&mut batch).answers) {
-                        answer(Err(EngineError::Stopped));
+                        answer(Err(EngineError::NotDurable(error.to_string())));
+                    }
+                    // A full disk can be read, and every agent that comes is something to commit.
+                    if std::mem::replace(&mut failing, true) && !self.pause(&stop).await {
+                        return;
                     }
                     if !self.reload(&stop).await {
                         return;
@@ -318,12 +324,19 @@ impl Owner {
                 }
                 Err(error) => tracing::error!(%error, "database cannot be read"),
             }
-            let again = RETRY_PAUSE.after(self.shared.ports.clock.now());
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return false,
-                () = self.shared.ports.clock.sleep_until(again) => {}
+            if !self.pause(stop).await {
+                return false;
             }
+        }
+    }
+
+    /// Waits before the database is asked again: false when stopped.
+    async fn pause(&self, stop: &CancellationToken) -> bool {
+        let again = RETRY_PAUSE.after(self.shared.ports.clock.now());
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => false,
+            () = self.shared.ports.clock.sleep_until(again) => true,
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Shared {
     pub ports: Ports,
     /// None while this engine stands by.
     intake: Option<Intake>,
+    /// What is wrong with the database of an engine that stands by.
+    trouble: Mutex<Option<String>>,
     pub sessions: Sessions,
     pub published: watch::Sender<Seq>,
     pub log_ticks: watch::Sender<u64>,
@@ -40,6 +42,7 @@ impl Shared {
         Self {
             ports,
             intake,
+            trouble: Mutex::default(),
             sessions: Sessions::default(),
             published,
             log_ticks: watch::Sender::new(0),
@@ -50,9 +53,12 @@ impl Shared {
         }
     }
 
-    /// Where things are taken in; refused while another engine leads.
+    /// Where things are taken in; refused while another engine leads, or nobody can because of the database.
     pub fn intake(&self) -> Result<&Intake, EngineError> {
-        self.intake.as_ref().ok_or(EngineError::StandsBy)
+        self.intake.as_ref().ok_or_else(|| match &*self.trouble() {
+            Some(trouble) => EngineError::NoDatabase(trouble.clone()),
+            None => EngineError::StandsBy,
+        })
     }
 
     /// A short, consistent look at the committed World.
@@ -73,6 +79,11 @@ impl Shared {
     /// How far attempts are; forgotten when they end.
     pub fn progress(&self) -> MutexGuard<'_, BTreeMap<AttemptId, AttemptProgress>> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wrong with the database of an engine that stands by.
+    pub fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What services wait for.

@@ -19,10 +19,16 @@ pub struct Standby {
 }
 
 impl Standby {
-    /// Loads the World as the leader left it so far.
-    pub async fn start(ports: Ports) -> Result<Self, StartError> {
-        let world = ports.store.load().await?;
-        Ok(Self { shared: Arc::new(Shared::new(ports, world, None)) })
+    /// Loads the World as the leader left it so far. One that has led goes on from the World that it knew: its database may be
+    /// what ended it.
+    pub async fn start(ports: Ports, known: Option<World>) -> Result<Self, StartError> {
+        let (world, trouble) = match known {
+            Some(world) => (world, Some("the database has not said yet who leads now".to_owned())),
+            None => (ports.store.load().await?, None),
+        };
+        let shared = Shared::new(ports, world, None);
+        *shared.trouble() = trouble;
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The way to look at it. What it is asked to do, it refuses.
@@ -34,14 +40,15 @@ impl Standby {
     pub async fn lead(self, stop: &CancellationToken) -> Option<Epoch> {
         let ports = &self.shared.ports;
         loop {
-            match ports.store.lead(&ports.holder, ports.clock.now(), LEASE_TTL).await {
+            let looked = tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                looked = self.look() => looked,
+            };
+            match looked {
                 Ok(Some(epoch)) => return Some(epoch),
-                Ok(None) => {
-                    if let Err(error) = self.follow().await {
-                        tracing::warn!(%error, "the leader cannot be followed");
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "the database does not say who leads"),
+                Ok(None) => self.tell(None),
+                Err(trouble) => self.tell(Some(trouble.to_string())),
             }
             let again = FOLLOW_PAUSE.after(ports.clock.now());
             tokio::select! {
@@ -50,6 +57,36 @@ impl Standby {
                 () = ports.clock.sleep_until(again) => {}
             }
         }
+    }
+
+    /// Takes the lease if it is free, or follows who has it.
+    async fn look(&self) -> Result<Option<Epoch>, StoreError> {
+        let ports = &self.shared.ports;
+        let now = ports.clock.now();
+        let led = tokio::select! {
+            biased;
+            led = ports.store.lead(&ports.holder, now, LEASE_TTL) => led?,
+            () = ports.clock.sleep_until(LEASE_TTL.after(now)) => {
+                return Err(StoreError::Unavailable("it does not answer".into()));
+            }
+        };
+        if led.is_none() {
+            self.follow().await?;
+        }
+        Ok(led)
+    }
+
+    /// Says what is wrong with the database when that is news, in the log and to who asks for a change.
+    fn tell(&self, trouble: Option<String>) {
+        let mut told = self.shared.trouble();
+        match (&trouble, &*told) {
+            (Some(now), before) if before.as_ref() != Some(now) => {
+                tracing::error!(error = now, "the database cannot be used; trying again");
+            }
+            (None, Some(_)) => tracing::info!("the database says that another engine leads; standing by"),
+            _ => {}
+        }
+        *told = trouble;
     }
 
     /// Takes over what was committed since the last look.

@@ -88,7 +88,8 @@ impl AgentSession for Session {
             AgentCommand::Dispatch(work) => self.machine.dispatched(&mut state, work),
             AgentCommand::Cancel { attempt, .. } => self.machine.cancelled(&mut state, attempt),
             AgentCommand::ResultStored { attempt } => drop(state.journal.remove(&attempt)),
-            AgentCommand::LogStored { .. } => {}
+            // What agents are is not rehearsed.
+            AgentCommand::LogStored { .. } | AgentCommand::Upgrade(_) => {}
         }
         Ok(())
     }
@@ -152,8 +153,8 @@ impl Machine {
             state.dialled += 1;
             let held = state.journal.keys().copied().collect();
             let version = self.node.facts.agent_version.clone();
-            let hello =
-                AgentHello { agent_version: version, boot_id: "simulated".to_owned(), epoch: state.epoch, held };
+            let (boot_id, epoch) = ("simulated".to_owned(), state.epoch);
+            let hello = AgentHello { agent_version: version, boot_id, epoch, held, upgrade: None };
             (hello, state.dialled)
         };
         let session = Arc::new(Session { machine: self.clone(), dialled });

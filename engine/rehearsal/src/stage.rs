@@ -57,6 +57,7 @@ impl Stage {
             providers: BTreeMap::new(),
             advertise: String::new(),
             ca_fingerprint: String::new(),
+            release_keys: Vec::new(),
             holder: "rehearsal".to_owned(),
         };
         let stop = CancellationToken::new();

@@ -9,7 +9,7 @@ use std::{
 
 use rebar_ports::StoreError;
 use sqlx::{
-    PgPool, SqlitePool,
+    Connection as _, PgPool, SqliteConnection, SqlitePool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -139,6 +139,7 @@ async fn sqlite(path: &Path) -> Result<Database, StoreError> {
         // Its prepared statements are worth keeping.
         .idle_timeout(None)
         .max_lifetime(None)
+        .after_release(|connection, _| Box::pin(is_usable(connection)))
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
         .await
         .map_err(unavailable)?;
@@ -154,6 +155,16 @@ async fn sqlite(path: &Path) -> Result<Database, StoreError> {
         .await
         .map_err(unavailable)?;
     Ok(Database::Sqlite { writer, reader })
+}
+
+/// Whether a connection that comes back can begin another transaction. SQLite ends one by itself when the disk is full or cannot be
+/// read; sqlx does not see that, and the rollback that it asks for fails.
+async fn is_usable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // Waits for the rollback.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 /// Makes the file, if it is new, so that its owner alone can read it; SQLite gives its side files the same mode.

@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -30,6 +30,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A free port can be taken by somebody else before the server has it.
 const PORT_TRIES: u32 = 5;
 
+/// A server that was killed may not be gone in the same moment.
+const START_TRIES: u32 = 20;
+
 const POLL: Duration = Duration::from_millis(50);
 
 /// A server that runs.
@@ -40,8 +43,9 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct Server {
     programs: PathBuf,
     /// Removed after the server has stopped.
-    _directory: TempDir,
-    process: Child,
+    directory: TempDir,
+    /// Its first process, the parent of all others.
+    process: Mutex<Child>,
     port: u16,
     password: String,
     databases: Mutex<BTreeSet<String>>,
@@ -50,8 +54,13 @@ pub struct Server {
 impl Server {
     /// Makes a cluster and starts a server on it.
     pub fn start() -> Result<Self> {
+        Self::start_in(&std::env::temp_dir())
+    }
+
+    /// The same, in a directory below this one.
+    pub fn start_in(parent: &Path) -> Result<Self> {
         let programs = programs()?;
-        let directory = TempDir::with_prefix("rebar-postgres-")?;
+        let directory = TempDir::with_prefix_in("rebar-postgres-", parent)?;
         if geteuid().is_root() {
             let (user, group) = unprivileged()?;
             chown(directory.path(), Some(user), Some(group))?;
@@ -59,7 +68,8 @@ impl Server {
         let password = password();
         make_cluster(&programs, directory.path(), &password)?;
         let (process, port) = start_on_a_free_port(&programs, directory.path())?;
-        Ok(Self { programs, _directory: directory, process, port, password, databases: Mutex::default() })
+        let process = Mutex::new(process);
+        Ok(Self { programs, directory, process, port, password, databases: Mutex::default() })
     }
 
     /// The address of a database, made when it is not there.
@@ -74,24 +84,96 @@ impl Server {
         Ok(format!("postgres://{USER}:{}@127.0.0.1:{}/{name}", self.password, self.port))
     }
 
-    /// The id of the server's first process.
-    pub fn pid(&self) -> u32 {
-        self.process.id()
+    /// Kills all of its processes, as a power cut would.
+    pub fn kill(&self) -> Result<()> {
+        // Frozen, it starts no further ones; and it goes last, for nobody knows afterwards whose they were.
+        self.freeze()?;
+        let mut first = self.first();
+        for child in children(&first)? {
+            let _ = kill_process(child, Signal::KILL);
+        }
+        first.kill()?;
+        first.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again after it was killed, or ended by itself, and waits until it has recovered.
+    pub fn restart(&self) -> Result<()> {
+        let mut first = self.first();
+        let mut last = None;
+        for _ in 0..START_TRIES {
+            match start_on(&self.programs, self.directory.path(), self.port) {
+                Ok(process) => {
+                    *first = process;
+                    return Ok(());
+                }
+                // Processes that were killed may still hold its memory.
+                Err(error) => last = Some(error),
+            }
+            thread::sleep(POLL);
+        }
+        Err(last.context("it was not tried")?)
+    }
+
+    /// Whether it ended by itself.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.first().try_wait(), Ok(Some(_)))
+    }
+
+    /// Kills one of the processes that serve clients: the server ends all others, and recovers by itself.
+    pub fn crash(&self) -> Result<()> {
+        let serves = |pid: &Pid| {
+            let title = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            String::from_utf8_lossy(&title).contains(&format!(" {USER} "))
+        };
+        let mut serving = children(&self.first())?.into_iter().filter(serves);
+        let victim = serving.next().context("it serves nobody")?;
+        Ok(kill_process(victim, Signal::KILL)?)
+    }
+
+    /// Freezes all of its processes.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn first(&self) -> MutexGuard<'_, Child> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let first = self.first();
+        let id = pid_of(&first).context("it has no id")?;
+        kill_process(id, signal)?;
+        if signal == Signal::STOP {
+            wait_until_stopped(id)?;
+        }
+        for child in children(&first)? {
+            // One that has ended meanwhile is as good as signalled.
+            let _ = kill_process(child, signal);
+        }
+        Ok(())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // SIGINT disconnects everybody and stops; SIGKILL is for a server that does not.
-        if let Some(pid) = pid_of(&self.process) {
+        let _ = self.thaw();
+        let mut process = self.first();
+        if let Some(pid) = pid_of(&process) {
             let _ = kill_process(pid, Signal::INT);
         }
         let since = Instant::now();
-        while matches!(self.process.try_wait(), Ok(None)) && since.elapsed() < STOP_TIMEOUT {
+        while matches!(process.try_wait(), Ok(None)) && since.elapsed() < STOP_TIMEOUT {
             thread::sleep(POLL);
         }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = process.kill();
+        let _ = process.wait();
     }
 }
 
@@ -213,6 +295,26 @@ fn finish(command: &mut Command) -> Result<()> {
     let status = process.wait()?;
     ensure!(status.success(), "{}: {status}: {words}", program.display());
     Ok(())
+}
+
+/// A process that was told to stop may be in the middle of starting another.
+fn wait_until_stopped(id: Pid) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", id.as_raw_nonzero()))?;
+        if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+            return Ok(());
+        }
+        ensure!(since.elapsed() < STOP_TIMEOUT, "postgres does not stop");
+        thread::yield_now();
+    }
+}
+
+/// The processes that it started; none if it has ended.
+fn children(process: &Child) -> Result<Vec<Pid>> {
+    let id = process.id();
+    let text = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    text.split_whitespace().map(|it| Pid::from_raw(it.parse()?).context("no process has the number 0")).collect()
 }
 
 fn pid_of(process: &Child) -> Option<Pid> {

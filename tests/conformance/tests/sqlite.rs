@@ -11,16 +11,24 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
 use rand::RngExt as _;
 use rebar_conformance::{
     backend::{Files, KEY},
+    generate::Generator,
     run,
+    small_disk::SmallDisk,
 };
-use rebar_model::{Seq, World};
+use rebar_model::{Seq, Span, World};
 use rebar_ports::{HistoryQuery, Store as _};
 use rebar_store_sql::{SqlStore, backed_up};
 
 const KILLS: u64 = 5;
+
+/// Records of a commit: more than fit into what the file has left.
+const RECORDS: usize = 200;
+
+const ROUNDS_WHILE_FULL: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_conforms() -> Result<()> {
@@ -57,6 +65,28 @@ async fn a_backup_leaves_nothing_out() -> Result<()> {
     let mut tables = store.tables().await?;
     tables.retain(|name, _| !["lease", "meta"].contains(&name.as_str()));
     ensure!(tables == backed_up(), "the database has {tables:#?}\na backup takes {:#?}", backed_up());
+    Ok(())
+}
+
+/// SQLite itself ends the transaction that found the disk full; the next one must not be refused because of that.
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_nothing_else() -> Result<()> {
+    let disk = SmallDisk::new(8)?;
+    let store = SqlStore::open(&disk.path().join("rebar.db").display().to_string(), KEY).await?;
+    let epoch = store.lead("one", Timestamp::UNIX_EPOCH, Span::from_secs(60)).await?.context("it does not lead")?;
+    disk.fill()?;
+    for round in 0..ROUNDS_WHILE_FULL {
+        let before = store.load().await?;
+        let records = Generator::new(round, before.clone()).records(RECORDS)?;
+        let error = store.commit(epoch, &records).await.err().context("it has space")?;
+        ensure!(error.to_string().contains("disk is full"), "{error}");
+        ensure!(store.load().await? == before, "a commit that failed left something");
+    }
+    disk.free()?;
+    let mut generator = Generator::new(0, store.load().await?);
+    store.commit(epoch, &generator.records(RECORDS)?).await?;
+    ensure!(store.load().await? == *generator.world());
+    store.close().await;
     Ok(())
 }
 

@@ -4,16 +4,16 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddrV4, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
 };
 
 use rebar_conformance::postgres::Server;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Done, bin, eventually, wait::said};
+use crate::{AgentProcess, Done, Network, agent, bin, eventually, run, wait::said};
 
 /// Where an engine remembers.
 pub enum Database {
@@ -26,8 +26,10 @@ pub enum Database {
 /// An engine, its agents, and the way to talk to them.
 pub struct House {
     dir: TempDir,
+    /// The engine's own directory.
+    data: PathBuf,
     database: Option<String>,
-    _server: Option<Arc<Server>>,
+    server: Option<Arc<Server>>,
     api: u16,
     /// Where agents find the engine.
     door: SocketAddrV4,
@@ -36,13 +38,6 @@ pub struct House {
     /// Public keys whose releases of the agent the engine takes in.
     release_keys: Vec<String>,
     engine: Option<Child>,
-}
-
-/// An agent as a process.
-pub struct AgentProcess {
-    child: Child,
-    /// Its state directory.
-    pub state: PathBuf,
 }
 
 impl House {
@@ -61,6 +56,19 @@ impl House {
         Self::at(database, Ipv4Addr::LOCALHOST)
     }
 
+    /// A house with a running engine that the machines of a network reach.
+    pub fn in_network(database: Database, network: &Network) -> Self {
+        Self::at(database, network.engine())
+    }
+
+    /// A house with a running engine on SQLite, whose directory is made elsewhere.
+    pub fn with_data(data: PathBuf) -> Self {
+        let mut house = Self::empty(None, Ipv4Addr::LOCALHOST);
+        house.data = data;
+        house.start_engine();
+        house
+    }
+
     /// Two houses on one PostgreSQL server; the first leads, and agents know both.
     pub fn pair(server: Server) -> (Self, Self) {
         let server = Arc::new(server);
@@ -70,9 +78,9 @@ impl House {
         (first.advertise, second.advertise) = (Some(advertise.clone()), Some(advertise));
         first.start_engine();
         // Engines on one database seal with one key; and their operators have one token here.
-        fs::create_dir(second.path("data")).unwrap_or_else(|error| panic!("no directory: {error}"));
+        fs::create_dir(second.data()).unwrap_or_else(|error| panic!("no directory: {error}"));
         for name in ["seal.key", "admin.token"] {
-            let copied = fs::copy(first.path("data").join(name), second.path("data").join(name));
+            let copied = fs::copy(first.data().join(name), second.data().join(name));
             copied.unwrap_or_else(|error| panic!("{name} cannot be copied: {error}"));
         }
         second.start_engine();
@@ -93,9 +101,10 @@ impl House {
         let dir = TempDir::with_prefix("rebar-e2e-").unwrap_or_else(|error| panic!("no directory: {error}"));
         let database = server.map(|it| it.database("house").unwrap_or_else(|error| panic!("no database: {error}")));
         Self {
+            data: dir.path().join("data"),
             dir,
             database,
-            _server: server.cloned(),
+            server: server.cloned(),
             api: free_port(Ipv4Addr::LOCALHOST),
             door: SocketAddrV4::new(host, free_port(host)),
             advertise: None,
@@ -109,15 +118,42 @@ impl House {
         self.dir.path().join(name)
     }
 
+    /// The engine's own directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The server that the engine remembers in.
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().unwrap_or_else(|| panic!("this house has no server"))
+    }
+
     /// Starts the engine and waits until it answers.
     pub fn start_engine(&mut self) {
+        self.spawn_engine();
+        let mut last = String::new();
+        let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually("the engine answers", || {
+                if !self.data.join("admin.token").is_file() || !self.data.join("ca.pem").is_file() {
+                    return None;
+                }
+                let done = self.rebar(&["node", "ls", "-o", "json"]);
+                last = said(&done);
+                (done.code == 0).then_some(())
+            });
+        }));
+        assert!(answered.is_ok(), "the engine does not answer: {last}\n{}", self.log());
+    }
+
+    /// Starts the engine.
+    pub(crate) fn spawn_engine(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.path("engine.log"));
         let log = log.unwrap_or_else(|error| panic!("no log: {error}"));
         let mut command = Command::new(bin("rebar"));
         command
             .arg("serve")
             .arg("--data")
-            .arg(self.path("data"))
+            .arg(&self.data)
             .args(["--listen-api", &format!("127.0.0.1:{}", self.api)])
             .args(["--listen-agents", &self.door.to_string()])
             .env("RUST_BACKTRACE", "1")
@@ -135,18 +171,11 @@ impl House {
         }
         let child = command.spawn().unwrap_or_else(|error| panic!("the engine cannot be started: {error}"));
         self.engine = Some(child);
-        let mut last = String::new();
-        let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            eventually("the engine answers", || {
-                if !self.path("data/admin.token").is_file() || !self.path("data/ca.pem").is_file() {
-                    return None;
-                }
-                let done = self.rebar(&["node", "ls", "-o", "json"]);
-                last = said(&done);
-                (done.code == 0).then_some(())
-            });
-        }));
-        assert!(answered.is_ok(), "the engine does not answer: {last}\n{}", self.log());
+    }
+
+    /// How the engine ended, if it ended by itself.
+    pub fn engine_ended(&mut self) -> Option<ExitStatus> {
+        self.engine.as_mut().and_then(|it| it.try_wait().ok()?)
     }
 
     /// Has the engine remember elsewhere from its next start on.
@@ -183,20 +212,27 @@ impl House {
         self.signal_engine(Signal::CONT);
     }
 
+    /// Starts the engine where it cannot run, and waits until it ends: what it said.
+    pub fn start_in_vain(&mut self) -> String {
+        let before = self.log().len();
+        self.spawn_engine();
+        let status = eventually("the engine ends", || self.engine_ended());
+        assert!(!status.success(), "it ended well");
+        self.log().split_off(before)
+    }
+
     fn signal_engine(&self, signal: Signal) {
-        let pid = self.engine.as_ref().and_then(|it| Pid::from_raw(i32::try_from(it.id()).ok()?));
-        let sent = pid.map(|it| kill_process(it, signal));
-        assert!(matches!(sent, Some(Ok(()))), "the engine cannot be signalled: {sent:?}");
+        run::signal(self.engine.as_ref().unwrap_or_else(|| panic!("there is no engine")), signal);
     }
 
     /// The command line, with the way to this engine in its environment.
     pub fn command(&self) -> Command {
-        let token = fs::read_to_string(self.path("data/admin.token")).unwrap_or_default();
+        let token = fs::read_to_string(self.data.join("admin.token")).unwrap_or_default();
         let mut command = Command::new(bin("rebar"));
         command
             .env("REBAR_URL", format!("https://127.0.0.1:{}", self.api))
             .env("REBAR_TOKEN", token.trim())
-            .env("REBAR_CA_FILE", self.path("data/ca.pem"))
+            .env("REBAR_CA_FILE", self.data.join("ca.pem"))
             .env("HOME", self.dir.path())
             .env_remove("XDG_CONFIG_HOME")
             .stdin(Stdio::null());
@@ -224,38 +260,42 @@ impl House {
 
     /// Enrols an agent with the words of an invitation.
     pub fn enrol(&self, words: &[String], state: &Path) -> Done {
-        Done::of(Command::new(bin("rebar-agent")).args(words).arg("--state").arg(state))
+        Done::of(agent::command(None).args(words).arg("--state").arg(state))
     }
 
     /// Adds nodes that join, starts their agents, and waits until they have reported.
     pub fn join(&self, names: &[&str]) -> Vec<AgentProcess> {
-        let agents = names.iter().map(|name| {
-            let state = self.path(&format!("agent-{name}"));
-            self.enrol(&self.invite(name), &state).ok();
-            self.start_agent(&state)
-        });
-        let agents = agents.collect();
-        for name in names {
-            self.here(name);
-        }
+        let agents = names.iter().map(|name| self.come(name, &self.path(&format!("agent-{name}")), None)).collect();
+        names.iter().for_each(|name| self.here(name));
         agents
+    }
+
+    /// The same for machines of a network, the first at its first port.
+    pub fn join_over(&self, network: &Network, names: &[&str]) -> Vec<AgentProcess> {
+        let come = |(place, name): (usize, &&str)| {
+            self.come(name, &self.path(&format!("agent-{name}")), Some(network.port(place).namespace()))
+        };
+        let agents = names.iter().enumerate().map(come).collect();
+        names.iter().for_each(|name| self.here(name));
+        agents
+    }
+
+    /// The same for one whose state is elsewhere.
+    pub fn join_with(&self, name: &str, state: &Path) -> AgentProcess {
+        let agent = self.come(name, state, None);
+        self.here(name);
+        agent
+    }
+
+    fn come(&self, name: &str, state: &Path, namespace: Option<PathBuf>) -> AgentProcess {
+        let mut enrol = agent::command(namespace.as_deref());
+        Done::of(enrol.args(self.invite(name)).arg("--state").arg(state)).ok();
+        AgentProcess::start(state, namespace)
     }
 
     /// Starts the agent of a state directory.
     pub fn start_agent(&self, state: &Path) -> AgentProcess {
-        let log = fs::File::options().create(true).append(true).open(state.with_extension("log"));
-        let child = Command::new(bin("rebar-agent"))
-            .arg("run")
-            .arg("--state")
-            .arg(state)
-            .args(["--enrol", "/nonexistent"])
-            .env("REBAR_AGENT_TRIAL_HASTE", "10")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.unwrap_or_else(|error| panic!("no log: {error}")))
-            .spawn()
-            .unwrap_or_else(|error| panic!("the agent cannot be started: {error}"));
-        AgentProcess { child, state: state.to_owned() }
+        AgentProcess::start(state, None)
     }
 
     /// Waits until a node is here and has reported.
@@ -297,21 +337,6 @@ impl Drop for House {
             eprintln!("--- the engine said:\n{}", self.log());
         }
         self.kill_engine();
-    }
-}
-
-impl AgentProcess {
-    /// Kills the agent as a power cut would; what it runs goes on.
-    pub fn kill(&mut self) {
-        // It may have ended by itself; the wait says so.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for AgentProcess {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

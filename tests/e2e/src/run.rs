@@ -2,9 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// A program that ended.
@@ -31,6 +32,13 @@ pub fn bin(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap_or_else(|error| panic!("no test program: {error}"));
     let built = test.ancestors().map(|it| it.join(name)).find(|it| it.is_file());
     built.unwrap_or_else(|| panic!("{name} is not built: run `cargo build --workspace --bins` first"))
+}
+
+/// Sends a signal to a process that was started here.
+pub(crate) fn signal(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let sent = pid.map(|it| kill_process(it, signal));
+    assert!(matches!(sent, Some(Ok(()))), "{} cannot be signalled: {sent:?}", child.id());
 }
 
 impl Done {

@@ -111,6 +111,7 @@ impl Agent {
                 agent_version: "simulated".to_owned(),
                 boot_id: self.machine.boot_id(),
                 facts_json: "{}".to_owned(),
+                upgrade_failed: None,
             };
             self.handle(Input::Connected(session));
             return;
@@ -235,7 +236,8 @@ impl Agent {
                 disk.epoch = epoch;
             }
             Output::Disconnect(_) => self.hang_up(),
-            Output::Refused(_) => {}
+            // Nobody here tells agents to be others.
+            Output::Refused(_) | Output::Upgrade(_) => {}
         }
     }
 

@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use rebar_gateway::{Limits, Sessions};
+use rebar_model::World;
 use rebar_orchestrator::{Engine, Handle, Ports, Standby};
 use rebar_ports::Store;
 use rebar_services::Ipam;
@@ -135,18 +136,8 @@ impl Engines {
         self.hosts.iter().find_map(|host| host.process().stands_by.clone())
     }
 
-    /// A process: stands by, leads, ends, and is started again.
+    /// A process, as `rebar serve` is one: it leads or stands by until it dies. One that cannot begin is started again.
     async fn live(self: Arc<Self>, at: usize, gate: Gate) {
-        loop {
-            let stop = CancellationToken::new();
-            self.serve(at, &gate, &stop).await;
-            gate.pass().await;
-            self.chance.pause(RESTART).await;
-        }
-    }
-
-    /// What `rebar serve` does, until it ends for whatever reason.
-    async fn serve(&self, at: usize, gate: &Gate, stop: &CancellationToken) -> Option<()> {
         let host = &self.hosts[at];
         let store = Arc::new(SimStore {
             database: self.database.clone(),
@@ -155,24 +146,37 @@ impl Engines {
             gate: gate.clone(),
         });
         // An engine that led under this name is dead: its lease need not run out first.
-        store.resign(&host.name).await.ok()?;
-        let mut ports = self.ports(host, gate, &store);
-        let standby = Standby::start(ports.clone()).await.ok()?;
+        while store.resign(&host.name).await.is_err() {
+            self.chance.pause(RESTART).await;
+        }
+        let mut known = None;
+        loop {
+            let served = self.serve(host, &gate, &store, known.clone()).await;
+            known = served.or(known);
+            host.process().shut();
+            gate.pass().await;
+            self.chance.pause(500..1_500).await;
+        }
+    }
+
+    /// Stands by, then leads, to the end: the World as it was then.
+    async fn serve(&self, host: &Host, gate: &Gate, store: &Arc<SimStore>, known: Option<World>) -> Option<World> {
+        let stop = CancellationToken::new();
+        let mut ports = self.ports(host, gate, store);
+        let standby = Standby::start(ports.clone(), known).await.ok()?;
         host.process().stands_by = Some(standby.handle());
-        let epoch = standby.lead(stop).await;
+        standby.lead(&stop).await?;
         host.process().stands_by = None;
-        epoch?;
-        let ipam = Ipam::start(store).await.ok()?;
+        let ipam = Ipam::start(store.clone()).await.ok()?;
         ports.services = vec![Arc::new(Addresses::new(ipam, self.chance.clone()))];
         let clock = ports.clock.clone();
         let engine = Engine::start(ports, stop.clone()).await.ok()?;
         let handle = engine.handle();
-        let tasks = TaskTracker::new();
-        let sessions = Arc::new(Sessions::new(Arc::new(handle.clone()), clock, Limits::default(), tasks, stop.clone()));
-        host.process().leads = Some(Leads { handle, sessions });
+        let (door, tasks) = (Arc::new(handle.clone()), TaskTracker::new());
+        let sessions = Arc::new(Sessions::new(door, clock, Limits::default(), tasks, stop));
+        host.process().leads = Some(Leads { handle: handle.clone(), sessions });
         engine.join().await;
-        host.process().leads = None;
-        Some(())
+        Some(handle.read(World::clone))
     }
 
     fn ports(&self, host: &Host, gate: &Gate, store: &Arc<SimStore>) -> Ports {
@@ -188,6 +192,7 @@ impl Engines {
             providers: BTreeMap::new(),
             advertise: String::new(),
             ca_fingerprint: String::new(),
+            release_keys: Vec::new(),
             holder: host.name.clone(),
         }
     }

@@ -21,7 +21,7 @@ use crate::{
         layout::{AttemptDir, State},
     },
     door::fetch::Fetcher,
-    error::{Context, Error},
+    error::{Context, Error, is_full_disk},
     helper, user,
 };
 
@@ -95,8 +95,7 @@ impl Starter {
 
     async fn fail(&self, dir: AttemptDir, error: &Error) {
         let attempt = dir.attempt();
-        let kind = if matches!(error, Error::Cancelled) { FailureKind::Cancelled } else { FailureKind::Setup };
-        let result = journal::failure(&dir, kind, error.to_string());
+        let result = journal::failure(&dir, kind(error), error.to_string());
         let kept = std::fs::create_dir_all(dir.root()).at(dir.root());
         let kept = kept.and_then(|()| journal::write_result(&dir, &result)).and_then(|()| dir.remove_inputs());
         if let Err(error) = kept {
@@ -108,6 +107,16 @@ impl Starter {
     async fn report(&self, begun: Begun) {
         // Nobody listens any more when the agent is about to end.
         let _ = self.reports.send(begun).await;
+    }
+}
+
+/// What a start that failed means for the attempt, of which nothing has been run.
+fn kind(error: &Error) -> FailureKind {
+    match error {
+        Error::Cancelled => FailureKind::Cancelled,
+        // There may be space later.
+        error if is_full_disk(error) => FailureKind::Tempfail,
+        _ => FailureKind::Setup,
     }
 }
 
@@ -148,4 +157,26 @@ fn spawn(dir: &AttemptDir) -> Result<Child, Error> {
         .stderr(second)
         .spawn()
         .at("/proc/self/exe")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_tried_again_and_nothing_else() {
+        let file = |kind: ErrorKind| Error::File { path: PathBuf::from("/state/dispatch.pb"), source: kind.into() };
+        let cases = [
+            (file(ErrorKind::StorageFull), FailureKind::Tempfail),
+            (file(ErrorKind::QuotaExceeded), FailureKind::Tempfail),
+            (file(ErrorKind::PermissionDenied), FailureKind::Setup),
+            (Error::Cancelled, FailureKind::Cancelled),
+            (Error::Setup("no such user".to_owned()), FailureKind::Setup),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(kind(&error), expected, "{error}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    io::{self, ErrorKind},
     os::unix::fs::chown,
     path::{Path, PathBuf},
 };
@@ -59,9 +60,12 @@ pub fn stage(state: &State, digest: &str, dir: &AttemptDir, user: Option<&User>)
         let _ = file.set_modified(clock::now());
         let mut archive = tar::Archive::new(std::io::BufReader::new(file));
         archive.set_preserve_ownerships(false);
-        archive
-            .unpack(dir.work())
-            .map_err(|error| Error::Content { digest: digest.to_owned(), reason: describe(&error) })?;
+        archive.unpack(dir.work()).map_err(|error| match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Error::File { path: dir.work(), source: io::Error::new(error.kind(), describe(&error)) }
+            }
+            _ => Error::Content { digest: digest.to_owned(), reason: describe(&error) },
+        })?;
     }
     if let Some(user) = user {
         give(&dir.work(), user)?;
@@ -104,7 +108,7 @@ pub fn give_file(path: &Path, user: &User) -> Result<(), Error> {
 }
 
 /// An error of the archive reader with what caused it, on one line.
-fn describe(error: &std::io::Error) -> String {
+fn describe(error: &io::Error) -> String {
     let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     format!("{error}{source}")
 }

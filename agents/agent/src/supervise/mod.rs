@@ -128,6 +128,10 @@ async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status) -> Resul
         }
         Err(error) => attempt_result::Outcome::Failed(setup_failure(dir, &error)),
     };
+    // Its copy of the content has served; and it may be what fills the disk.
+    if let Err(error) = durable::remove_tree(&dir.work()) {
+        tracing::warn!(attempt = dir.attempt(), %error, "content stays until the attempt is forgotten");
+    }
     let result = AttemptResult {
         attempt: dir.attempt(),
         finished_at: Some(clock::timestamp(clock::now_ms())),

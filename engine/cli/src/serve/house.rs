@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use ipnet::Ipv4Net;
 use rebar_gateway::{Gateway, GatewayConfig};
-use rebar_model::{Actor, ApiToken, ProviderKind, TokenHash};
+use rebar_model::{Actor, ApiToken, ProviderKind, TokenHash, World};
 use rebar_orchestrator::{Engine, Handle, Ports, Standby};
 use rebar_ports::{Authority, Clock, Provider, Store};
 use rebar_providers::{DockerConfig, DockerProvider, JoinProvider};
@@ -60,14 +60,17 @@ impl House {
         Ok(Self { args, data, store, authority: Arc::new(authority), api, holder })
     }
 
-    /// Stands by until this engine leads: false when it is stopped before.
-    pub(super) async fn stand_by(&self, stop: &CancellationToken) -> Result<bool> {
+    /// Stands by until this engine leads: false when it is stopped before. One that has led outlives its database, with the World
+    /// that it knew: agents and operators are told to wait, and nothing is lost.
+    pub(super) async fn stand_by(&self, known: Option<World>, stop: &CancellationToken) -> Result<bool> {
         let now = SystemClock.now();
-        if self.store.lead(&self.holder, now, rebar_orchestrator::LEASE_TTL).await?.is_some() {
-            return Ok(true);
+        if known.is_none() {
+            if self.store.lead(&self.holder, now, rebar_orchestrator::LEASE_TTL).await?.is_some() {
+                return Ok(true);
+            }
+            tracing::info!("another engine leads; standing by");
         }
-        let standby = Standby::start(self.ports(None, BTreeMap::new(), String::new())).await?;
-        tracing::info!("another engine leads; standing by");
+        let standby = Standby::start(self.ports(None, BTreeMap::new(), String::new()), known).await?;
         anstream::eprintln!("rebar {} stands by on https://{}", env!("CARGO_PKG_VERSION"), self.api.local_addr()?);
         let standing = stop.child_token();
         let door = self.operators(standby.handle(), standing.clone())?;
@@ -81,8 +84,8 @@ impl House {
         Ok(epoch.is_some())
     }
 
-    /// Leads until stopped, or until another engine leads.
-    pub(super) async fn lead(&self, stop: &CancellationToken) -> Result<()> {
+    /// Leads until stopped, until another engine leads, or until nobody can: the World as it was then.
+    pub(super) async fn lead(&self, stop: &CancellationToken) -> Result<World> {
         let docker = Arc::new(docker(&self.args)?);
         if self.args.docker_prepare {
             docker.check().await?;
@@ -111,12 +114,14 @@ impl House {
             GatewayConfig { sans: self.args.sans.clone(), ..GatewayConfig::default() },
             leading.clone(),
         );
-        let operators = self.operators(handle, leading.clone())?;
-        let (gateway, operators) = tokio::join!(ending(gateway, &leading), ending(operators, &leading));
-        engine.join().await;
+        let operators = self.operators(handle.clone(), leading.clone())?;
+        // An engine that ends closes its doors, and the other way round.
+        let (gateway, operators, ()) =
+            tokio::join!(ending(gateway, &leading), ending(operators, &leading), engine.join());
         services.shutdown().await;
         gateway.context("the agents' door")?;
-        operators.context("the operators' door")
+        operators.context("the operators' door")?;
+        Ok(handle.read(World::clone))
     }
 
     /// Closes the database.

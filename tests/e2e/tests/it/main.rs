@@ -4,14 +4,18 @@
 
 mod agents;
 mod backup;
+mod database;
 mod docs;
 mod enrolment;
+mod excess;
 mod faults;
 mod machine;
 mod marks;
 mod rehearse;
 mod roles;
 mod standby;
+mod storm;
 mod survival;
 mod swarm;
+mod witness;
 mod workloads;

@@ -5,17 +5,21 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use rebar_e2e::House;
 
-/// A role of the workload: its name, the role that it takes an input from, and the body of its apply script.
+/// A role of the workload: its name, the role that it takes an input from, the body of its apply script, how long that may take, what
+/// it says as its output, and further keys of its phase.
 pub struct Role {
     pub name: String,
     pub after: Option<String>,
     pub body: String,
+    pub timeout: String,
+    pub mark: String,
     pub extra: String,
 }
 
 impl Role {
     pub fn new(name: &str, after: Option<&str>, body: &str) -> Self {
-        Self { name: name.into(), after: after.map(Into::into), body: body.into(), extra: String::new() }
+        let (after, mark) = (after.map(Into::into), name.into());
+        Self { name: name.into(), after, body: body.into(), timeout: "20s".into(), mark, extra: String::new() }
     }
 }
 
@@ -42,15 +46,16 @@ fn write_role(dir: &Path, role: &Role) {
         "apiVersion: rebar.dev/v1\nkind: Role\nmetadata:\n  name: {name}\n  summary: Leaves a mark\nspec:\n  scope: node\n  runner:\n    \
          type: script\n  inputs:\n    dir:\n      schema: {{type: string}}\n      from: {{deployment: dir}}\n    size:\n      schema: \
          {{type: integer}}\n      from: {{deployment: size}}\n    node:\n      schema: {{type: string}}\n      from: {{node: name}}\n{from}  \
-         outputs:\n    mark:\n      schema: {{type: string}}\n  phases:\n    apply:\n      run: apply.sh\n      timeout: 20s\n{extra}    undo:\n      \
+         outputs:\n    mark:\n      schema: {{type: string}}\n  phases:\n    apply:\n      run: apply.sh\n      timeout: {timeout}\n{extra}    undo:\n      \
          run: undo.sh\n      timeout: 20s\n",
         name = role.name,
+        timeout = role.timeout,
         extra = role.extra,
     );
     let head = "#!/bin/sh\nset -eu\ndir=$(rebar-input dir)\nnode=$(rebar-input node)\n";
     let mark = |word: &str| format!("{head}echo \"{word} {}@$node $REBAR_ATTEMPT\" >> \"$dir/marks\"\n", role.name);
     put(dir, &format!("roles/{}/role.yaml", role.name), &manifest);
-    let apply = format!("{}{}\nrebar-output mark {}\n", mark("apply"), role.body, role.name);
+    let apply = format!("{}{}\nrebar-output mark {}\n", mark("apply"), role.body, role.mark);
     put(dir, &format!("roles/{}/apply.sh", role.name), &apply);
     put(dir, &format!("roles/{}/undo.sh", role.name), &mark("undo"));
 }

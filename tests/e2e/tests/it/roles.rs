@@ -4,7 +4,7 @@ use std::fs;
 
 use rebar_e2e::{House, eventually};
 
-use crate::marks::{Role, assert_once, deploy, marks, put, ran};
+use crate::marks::{Role, assert_once, deploy, marks, ran};
 
 fn apply(house: &House) -> rebar_e2e::Done {
     house.rebar(&["apply", "demo", "--yes", "--progress", "plain", "--timeout", "90s"])
@@ -37,18 +37,8 @@ fn a_role_that_hangs_is_ended_with_its_children() {
     let _agents = house.join(&["n1"]);
     let body = "(echo $$ > \"$dir/pid\"; exec tail -f /dev/null) & echo $! > \"$dir/child\"; tail -f /dev/null";
     let mut role = Role::new("hang", None, body);
-    role.extra = String::new();
+    role.timeout = "1s".to_owned();
     deploy(&house, &["n1"], &[role]);
-    // The time-out is short, so that the test is.
-    let manifest = house.path("marks-workload/roles/hang/role.yaml");
-    let text = fs::read_to_string(&manifest).unwrap().replace("timeout: 20s", "timeout: 1s");
-    put(&house.path("short"), "roles/hang/role.yaml", &text);
-    for file in ["workload.yaml", "roles/hang/apply.sh", "roles/hang/undo.sh"] {
-        let text = fs::read_to_string(house.path("marks-workload").join(file)).unwrap().replace("1.0.0", "1.0.1");
-        put(&house.path("short"), file, &text);
-    }
-    house.rebar(&["workload", "import", house.path("short").to_str().unwrap()]).ok();
-    house.rebar(&["deployment", "upgrade", "demo", "--to", "marks@1.0.1"]).ok();
     assert_eq!(apply(&house).code, 8);
     let child = fs::read_to_string(house.path("marks/child")).unwrap();
     let process = format!("/proc/{}", child.trim());

@@ -1,0 +1,86 @@
+//! An agent as a process, on this host's network or on a machine's own.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use rustix::process::Signal;
+
+use crate::{bin, network::inside, run};
+
+/// An agent as a process.
+pub struct AgentProcess {
+    child: Child,
+    /// The network namespace of its machine; none for that of this host.
+    namespace: Option<PathBuf>,
+    /// Its state directory.
+    pub state: PathBuf,
+}
+
+impl AgentProcess {
+    /// Starts the agent of a state directory.
+    pub(crate) fn start(state: &Path, namespace: Option<PathBuf>) -> Self {
+        let log = File::options().create(true).append(true).open(log_of(state));
+        let child = command(namespace.as_deref())
+            .arg("run")
+            .arg("--state")
+            .arg(state)
+            .args(["--enrol", "/nonexistent"])
+            .env("REBAR_AGENT_TRIAL_HASTE", "10")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.unwrap_or_else(|error| panic!("no log: {error}")))
+            .spawn()
+            .unwrap_or_else(|error| panic!("the agent cannot be started: {error}"));
+        Self { child, namespace, state: state.to_owned() }
+    }
+
+    /// Kills the agent as a power cut would; what it runs goes on.
+    pub fn kill(&mut self) {
+        // It may have ended by itself; the wait says so.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again after it was killed.
+    pub fn restart(&mut self) {
+        self.kill();
+        *self = Self::start(&self.state, self.namespace.clone());
+    }
+
+    /// Freezes it, as a machine does that is paused.
+    pub fn freeze(&self) {
+        run::signal(&self.child, Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        run::signal(&self.child, Signal::CONT);
+    }
+
+    /// What it said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(log_of(&self.state)).unwrap_or_default()
+    }
+}
+
+impl Drop for AgentProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The agent's program, where its machine is.
+pub(crate) fn command(namespace: Option<&Path>) -> Command {
+    match namespace {
+        Some(namespace) => inside(namespace, bin("rebar-agent")),
+        None => Command::new(bin("rebar-agent")),
+    }
+}
+
+/// Beside the state, which may lie on a disk that is full.
+fn log_of(state: &Path) -> PathBuf {
+    state.with_extension("log")
+}

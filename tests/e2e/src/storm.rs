@@ -1,0 +1,205 @@
+//! Storms: faults at moments that a seed draws, several at a time, each ended after a while. Equal seeds give equal timelines; what a
+//! timeline meets is up to the machine.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{AgentProcess, House, Network, Weather};
+
+/// Replays the storm of a seed.
+const SEED: &str = "REBAR_E2E_SEED";
+/// The storm of every day.
+const DEFAULT_SEED: u64 = 20_260_701;
+
+/// In which time faults begin.
+const LENGTH: Duration = Duration::from_secs(8);
+/// How many are drawn; those that find their victim busy are left out.
+const DRAWN: usize = 9;
+/// Most faults are over soon.
+const SHORT: (u64, u64) = (50, 1_500);
+/// Some are longer than a lease.
+const MEDIUM: (u64, u64) = (1_500, 5_000);
+/// One is longer than an agent or an engine waits for a silent other side.
+const LONG: (u64, u64) = (13_000, 16_000);
+/// Between two looks at what ended by itself.
+const LOOK: Duration = Duration::from_millis(50);
+/// After an engine ended by itself it is started again, as an init system does.
+const RESPAWN: Duration = Duration::from_millis(500);
+
+/// What a fault happens to. Nothing has two at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Victim {
+    Engine,
+    Agent(usize),
+    Database,
+    Cable(usize),
+}
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Harm {
+    /// Killed, and started again.
+    Killed,
+    /// Frozen, and let go on.
+    Frozen,
+    /// One process of a server is killed; it recovers by itself.
+    Crashed,
+    /// The link is down, and up again.
+    Cut,
+    /// Slow, lossy, or silent.
+    Weather(Weather),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    victim: Victim,
+    harm: Harm,
+    from: Duration,
+    to: Duration,
+}
+
+/// The seed of this run: the one that the environment says, or that of every day.
+pub fn seed() -> u64 {
+    let seed = match std::env::var(SEED) {
+        Ok(text) => text.parse().unwrap_or_else(|error| panic!("{SEED}={text}: {error}")),
+        Err(_) => DEFAULT_SEED,
+    };
+    eprintln!("{SEED}={seed}");
+    seed
+}
+
+/// A storm over a house.
+pub struct Storm {
+    rng: fastrand::Rng,
+    has_server: bool,
+    machines: usize,
+    engine_ended: Option<Instant>,
+}
+
+impl Storm {
+    /// The storms of a seed, over so many machines, and a database server or none.
+    pub fn new(seed: u64, machines: usize, has_server: bool) -> Self {
+        Self { rng: fastrand::Rng::with_seed(seed), has_server, machines, engine_ended: None }
+    }
+
+    /// Rages for a while, and leaves everything as it was. A long one has a fault that outlasts the patience of both sides.
+    pub fn rage(&mut self, house: &mut House, agents: &mut [AgentProcess], network: &Network, long: bool) {
+        let faults = self.draw(long);
+        for Fault { victim, harm, from, to } in &faults {
+            eprintln!("{:>6} ms to {:>6} ms: {victim:?} {harm:?}", from.as_millis(), to.as_millis());
+        }
+        let mut steps: Vec<_> = faults.iter().flat_map(|it| [(it.from, it, true), (it.to, it, false)]).collect();
+        steps.sort_by_key(|(at, ..)| *at);
+        let start = Instant::now();
+        let mut engine_is_down = false;
+        for (at, fault, begins) in steps {
+            while start.elapsed() < at {
+                if !engine_is_down {
+                    self.keep_engine(house);
+                }
+                thread::sleep(LOOK.min(at.saturating_sub(start.elapsed())));
+            }
+            if (fault.victim, fault.harm) == (Victim::Engine, Harm::Killed) {
+                engine_is_down = begins;
+            }
+            if begins { begin(fault, house, agents, network) } else { end(fault, house, agents, network) }
+        }
+        if house.engine_ended().is_some() {
+            house.start_engine();
+        }
+    }
+
+    fn draw(&mut self, long: bool) -> Vec<Fault> {
+        let mut faults: Vec<Fault> = Vec::new();
+        if long {
+            let machine = self.rng.usize(..self.machines);
+            let quiet = [
+                (Victim::Engine, Harm::Frozen),
+                (Victim::Agent(machine), Harm::Frozen),
+                (Victim::Cable(machine), Harm::Cut),
+                (Victim::Cable(machine), Harm::Weather(Weather::SILENT)),
+            ];
+            let (victim, harm) = quiet[self.rng.usize(..quiet.len())];
+            faults.push(self.when(victim, harm, LONG));
+        }
+        let mut victims = vec![Victim::Engine, Victim::Agent(0), Victim::Cable(0)];
+        if self.has_server {
+            victims.push(Victim::Database);
+        }
+        for _ in 0..DRAWN {
+            let (victim, harm) = self.what(&victims);
+            let range = if self.rng.u8(..4) == 0 { MEDIUM } else { SHORT };
+            let fault = self.when(victim, harm, range);
+            let is_free = |it: &Fault| it.victim != fault.victim || it.to < fault.from || fault.to < it.from;
+            if faults.iter().all(is_free) {
+                faults.push(fault);
+            }
+        }
+        faults
+    }
+
+    fn what(&mut self, victims: &[Victim]) -> (Victim, Harm) {
+        let machine = self.rng.usize(..self.machines);
+        let bad = Weather { delay: Duration::from_millis(self.rng.u64(20..200)), loss: self.rng.f64() * 0.2 };
+        let (victim, harms): (_, &[Harm]) = match victims[self.rng.usize(..victims.len())] {
+            Victim::Engine => (Victim::Engine, &[Harm::Killed, Harm::Frozen]),
+            Victim::Agent(_) => (Victim::Agent(machine), &[Harm::Killed, Harm::Frozen]),
+            Victim::Database => (Victim::Database, &[Harm::Killed, Harm::Frozen, Harm::Crashed]),
+            Victim::Cable(_) => {
+                (Victim::Cable(machine), &[Harm::Cut, Harm::Weather(Weather::SILENT), Harm::Weather(bad)])
+            }
+        };
+        (victim, harms[self.rng.usize(..harms.len())])
+    }
+
+    fn when(&mut self, victim: Victim, harm: Harm, (least, most): (u64, u64)) -> Fault {
+        let from = LENGTH.mul_f64(self.rng.f64());
+        Fault { victim, harm, from, to: from + Duration::from_millis(self.rng.u64(least..most)) }
+    }
+
+    /// Starts an engine again that ended by itself, as one does that finds no database at its start.
+    fn keep_engine(&mut self, house: &mut House) {
+        match (house.engine_ended(), self.engine_ended) {
+            (None, _) => self.engine_ended = None,
+            (Some(_), None) => self.engine_ended = Some(Instant::now()),
+            (Some(_), Some(since)) if since.elapsed() > RESPAWN => {
+                self.engine_ended = None;
+                house.spawn_engine();
+            }
+            (Some(_), Some(_)) => {}
+        }
+    }
+}
+
+fn begin(fault: &Fault, house: &mut House, agents: &mut [AgentProcess], network: &Network) {
+    match (fault.victim, fault.harm) {
+        (Victim::Engine, Harm::Killed) => house.kill_engine(),
+        (Victim::Engine, _) if house.engine_ended().is_some() => {}
+        (Victim::Engine, _) => house.freeze_engine(),
+        (Victim::Agent(machine), Harm::Killed) => agents[machine].kill(),
+        (Victim::Agent(machine), _) => agents[machine].freeze(),
+        (Victim::Database, Harm::Killed) => house.server().kill().unwrap_or_else(|error| panic!("{error:#}")),
+        // It may be serving nobody at this moment.
+        (Victim::Database, Harm::Crashed) => drop(house.server().crash()),
+        (Victim::Database, _) => house.server().freeze().unwrap_or_else(|error| panic!("{error:#}")),
+        (Victim::Cable(machine), Harm::Weather(weather)) => network.port(machine).set(weather),
+        (Victim::Cable(machine), _) => network.port(machine).cut(),
+    }
+}
+
+fn end(fault: &Fault, house: &mut House, agents: &mut [AgentProcess], network: &Network) {
+    match (fault.victim, fault.harm) {
+        (Victim::Engine, Harm::Killed) => house.spawn_engine(),
+        (Victim::Engine, _) if house.engine_ended().is_some() => {}
+        (Victim::Engine, _) => house.thaw_engine(),
+        (Victim::Agent(machine), Harm::Killed) => agents[machine].restart(),
+        (Victim::Agent(machine), _) => agents[machine].thaw(),
+        (Victim::Database, Harm::Killed) => house.server().restart().unwrap_or_else(|error| panic!("{error:#}")),
+        (Victim::Database, Harm::Crashed) => {}
+        (Victim::Database, _) => house.server().thaw().unwrap_or_else(|error| panic!("{error:#}")),
+        (Victim::Cable(machine), Harm::Weather(_)) => network.port(machine).set(Weather::default()),
+        (Victim::Cable(machine), _) => network.port(machine).mend(),
+    }
+}
