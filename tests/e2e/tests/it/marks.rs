@@ -11,11 +11,19 @@ pub struct Role {
     pub after: Option<String>,
     pub body: String,
     pub extra: String,
+    /// How long its apply phase may take.
+    pub timeout: &'static str,
 }
 
 impl Role {
     pub fn new(name: &str, after: Option<&str>, body: &str) -> Self {
-        Self { name: name.into(), after: after.map(Into::into), body: body.into(), extra: String::new() }
+        Self {
+            name: name.into(),
+            after: after.map(Into::into),
+            body: body.into(),
+            extra: String::new(),
+            timeout: "20s",
+        }
     }
 }
 
@@ -42,10 +50,11 @@ fn write_role(dir: &Path, role: &Role) {
         "apiVersion: rebar.dev/v1\nkind: Role\nmetadata:\n  name: {name}\n  summary: Leaves a mark\nspec:\n  scope: node\n  runner:\n    \
          type: script\n  inputs:\n    dir:\n      schema: {{type: string}}\n      from: {{deployment: dir}}\n    size:\n      schema: \
          {{type: integer}}\n      from: {{deployment: size}}\n    node:\n      schema: {{type: string}}\n      from: {{node: name}}\n{from}  \
-         outputs:\n    mark:\n      schema: {{type: string}}\n  phases:\n    apply:\n      run: apply.sh\n      timeout: 20s\n{extra}    undo:\n      \
+         outputs:\n    mark:\n      schema: {{type: string}}\n  phases:\n    apply:\n      run: apply.sh\n      timeout: {timeout}\n{extra}    undo:\n      \
          run: undo.sh\n      timeout: 20s\n",
         name = role.name,
         extra = role.extra,
+        timeout = role.timeout,
     );
     let head = "#!/bin/sh\nset -eu\ndir=$(rebar-input dir)\nnode=$(rebar-input node)\n";
     let mark = |word: &str| format!("{head}echo \"{word} {}@$node $REBAR_ATTEMPT\" >> \"$dir/marks\"\n", role.name);
