@@ -64,8 +64,10 @@ pub(crate) const CANARIES_MOST: u32 = 100;
 pub(crate) const IN_FLIGHT: u32 = 10;
 /// The most agents that are upgraded at once; well more than the transfers that the agents' door allows would only wait for them.
 pub(crate) const IN_FLIGHT_MOST: u32 = 1_000;
-/// How long an upgraded agent has to stay connected where nobody says how long: longer than the agent's own trial.
+/// How long an upgraded agent has to stay connected where nobody says how long.
 pub(crate) const STABLE_FOR: Span = Span::from_secs(30);
+/// The shortest such time. It has to be longer than the agent's own trial, 10 s, at whose end the agent comes once more.
+pub(crate) const STABLE_FOR_LEAST: Span = Span::from_secs(15);
 /// How long an agent may take to say that it is the new release: some megabytes over a line of 64 kbit/s take a quarter of an hour.
 pub(crate) const REPORT_WITHIN: Span = Span::from_secs(1_800);
 /// The longest of both.

@@ -31,7 +31,8 @@ impl Provider for JoinProvider {
 /// The one command, to be run as root.
 fn command(ticket: &EnrolTicket) -> String {
     let EnrolTicket { engine, token, ca_fingerprint, release_keys } = ticket;
-    let keys: String = release_keys.iter().map(|it| format!(" --release-key {it}")).collect();
+    let keys: Vec<String> = release_keys.iter().map(|it| format!(" --release-key {it}")).collect();
+    let keys = keys.concat();
     format!(
         "rebar-agent enrol --engine {} --token {} --ca-fingerprint {}{keys} && rebar-agent install",
         quoted(engine),

@@ -22,7 +22,10 @@ use crate::{
     app::App,
     error::ApiError,
     extract::{Body, Caller, Params, Raw},
-    limits::{CANARIES, CANARIES_MOST, IN_FLIGHT, IN_FLIGHT_MOST, REPORT_WITHIN, STABLE_FOR, UPGRADE_SPAN_MOST},
+    limits::{
+        CANARIES, CANARIES_MOST, IN_FLIGHT, IN_FLIGHT_MOST, REPORT_WITHIN, STABLE_FOR, STABLE_FOR_LEAST,
+        UPGRADE_SPAN_MOST,
+    },
     paging::{limit, page},
     types::{
         AgentBuildView, AgentReleaseView, AgentStanding, AgentView, ImportRelease, Page, PageQuery, Problem,
@@ -68,7 +71,7 @@ fn view(world: &World, agent: &Agent) -> AgentView {
             view.standing = AgentStanding::Upgraded;
         }
         (Some(StepState::Done { .. }), _) => {
-            view.reason = Some("it was the release, and is another one since".to_owned())
+            view.reason = Some("it was the release, and is another one since".to_owned());
         }
         (Some(StepState::Failed { failure, .. }), _) => {
             view.standing = AgentStanding::Failed;
@@ -206,8 +209,8 @@ async fn start(
         version,
         canaries: within("canaries", canaries.unwrap_or(CANARIES), CANARIES_MOST)?,
         max_in_flight: within("max_in_flight", max_in_flight.unwrap_or(IN_FLIGHT), IN_FLIGHT_MOST)?,
-        stable_for: short("stable_for", stable_for.unwrap_or(STABLE_FOR))?,
-        report_within: short("report_within", report_within.unwrap_or(REPORT_WITHIN))?,
+        stable_for: between("stable_for", stable_for.unwrap_or(STABLE_FOR), STABLE_FOR_LEAST)?,
+        report_within: between("report_within", report_within.unwrap_or(REPORT_WITHIN), Span::from_secs(1))?,
     };
     app.handle.command(caller.actor, Command::UpgradeAgents { wish }).await?;
     Ok((StatusCode::ACCEPTED, Json(app.handle.read(upgrade_view)?)))
@@ -220,11 +223,11 @@ fn within(what: &str, count: u32, most: u32) -> Result<u32, ApiError> {
     Err(ApiError::Malformed(format!("{what} is {count}, and has to be 1 to {most}")))
 }
 
-fn short(what: &str, span: Span) -> Result<Span, ApiError> {
-    if span <= UPGRADE_SPAN_MOST {
+fn between(what: &str, span: Span, least: Span) -> Result<Span, ApiError> {
+    if (least..=UPGRADE_SPAN_MOST).contains(&span) {
         return Ok(span);
     }
-    Err(ApiError::Malformed(format!("{what} is {span}, and has to be at most {UPGRADE_SPAN_MOST}")))
+    Err(ApiError::Malformed(format!("{what} is {span}, and has to be {least} to {UPGRADE_SPAN_MOST}")))
 }
 
 /// Tell no further agent of the upgrade

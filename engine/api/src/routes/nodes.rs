@@ -147,7 +147,8 @@ async fn renew_token(
     let expires_at = ENROL_TOKEN_TTL.after(app.handle.now());
     let ticket = app.handle.renew_token(caller.actor, &name).await?;
     // The token goes by the environment: command lines are seen by everybody on a machine.
-    let keys: String = ticket.release_keys.iter().map(|it| format!(" --release-key {it}")).collect();
+    let keys: Vec<String> = ticket.release_keys.iter().map(|it| format!(" --release-key {it}")).collect();
+    let keys = keys.concat();
     let instruction = format!(
         "REBAR_ENROL_TOKEN={} rebar-agent enrol --engine {} --ca-fingerprint {}{keys} && rebar-agent install",
         ticket.token, ticket.engine, ticket.ca_fingerprint

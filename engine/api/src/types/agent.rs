@@ -99,7 +99,7 @@ pub struct StartUpgrade {
     /// How many agents are upgraded at once after that; 10 if not said, 1000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
-    /// How long an agent has to stay connected before the next ones follow; `30s` if not said.
+    /// How long an agent has to stay connected before the next ones follow; `30s` if not said, `15s` at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub stable_for: Option<Span>,

@@ -96,7 +96,13 @@ async fn an_upgrade_is_told_to_agents_held_and_stopped() {
     let start = |body| fixture.request(Method::POST, "/agent-upgrade").json(&body);
     fixture.refused(start(json!({"version": "1.1.0"})), 404, "RB2001").await;
     sent(fixture.import_release(&signed(1, "1.1.0", PROGRAM), PROGRAM)).await;
-    for bad in [json!({"canaries": 0}), json!({"max_in_flight": 1001}), json!({"stable_for": "8d"}), json!({"x": 1})] {
+    for bad in [
+        json!({"canaries": 0}),
+        json!({"max_in_flight": 1001}),
+        json!({"stable_for": "8d"}),
+        json!({"stable_for": "14s"}),
+        json!({"x": 1}),
+    ] {
         let mut body = bad;
         body["version"] = json!("1.1.0");
         fixture.refused(start(body), 400, "RB4002").await;

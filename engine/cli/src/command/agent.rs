@@ -25,7 +25,7 @@ pub enum Verb {
         /// How many are upgraded at once after that [default: 10]
         #[arg(long, value_name = "N")]
         max_in_flight: Option<u32>,
-        /// How long an agent has to stay connected before the next ones follow [default: 30s]
+        /// How long an agent has to stay connected before the next ones follow, 15s at least [default: 30s]
         #[arg(long, value_name = "SPAN")]
         stable_for: Option<Span>,
         /// How long an agent may take to say that it is the new release [default: 30m]

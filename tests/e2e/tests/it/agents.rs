@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::marks::{Role, assert_once, deploy, marks};
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
-const QUICK: [&str; 4] = ["--stable-for", "3s", "--report-within", "3m"];
+const QUICK: [&str; 4] = ["--stable-for", "15s", "--report-within", "3m"];
 
 /// How long an upgrade of programs with everything for debuggers may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -76,7 +76,7 @@ fn one_goes_first_and_the_others_follow_while_a_role_runs() {
     let (house, _agents) = house();
     let go = house.path("go");
     let wait = format!("while [ ! -e {} ]; do sleep 0.05; done", go.display());
-    deploy(&house, &NODES, &[Role::new("long", None, &wait)]);
+    deploy(&house, &NODES, &[Role { timeout: "5m".into(), ..Role::new("long", None, &wait) }]);
     house.rebar(&["apply", "demo", "--yes", "--progress", "none", "--timeout", "1s"]);
     eventually("the role runs everywhere", || (marks(&house).len() == NODES.len()).then_some(()));
 
