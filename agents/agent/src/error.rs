@@ -48,6 +48,14 @@ pub enum Error {
         /// The address.
         engine: String,
     },
+    /// The engine is there and has no room for another connection now.
+    #[error("engine {engine} is busy: it wants to be asked again in {} s", after.as_secs())]
+    Busy {
+        /// The address.
+        engine: String,
+        /// When to come back.
+        after: std::time::Duration,
+    },
     /// The engine refused.
     #[error("the engine refused: {0}")]
     Refused(String),
@@ -71,6 +79,12 @@ pub enum Error {
     /// A helper command was used in a wrong way.
     #[error("{0}")]
     Usage(String),
+}
+
+/// Whether the disk, or what this user may have of it, is full.
+pub(crate) fn is_full_disk(error: &Error) -> bool {
+    let Error::File { source, .. } = error else { return false };
+    matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Names the file in an input or output error.

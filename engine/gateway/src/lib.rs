@@ -2,7 +2,9 @@
 //! the place where the wire meets the model. What is done about what an agent says is behind the `AgentDoor` port.
 
 mod access;
+mod admission;
 mod agent;
+mod contents;
 mod convert;
 mod enrolment;
 mod lanes;

@@ -1,7 +1,7 @@
 //! The listener and its connections: TLS, who is there, HTTP/2, limits, an orderly stop. What is said on a connection is the
 //! services' business.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -12,24 +12,28 @@ use rebar_proto::{
     MAX_MESSAGE,
     v1::{agent_server::AgentServer, enrolment_server::EnrolmentServer},
 };
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 use crate::{
     access::guard,
+    admission::{Admission, Answer},
     agent::AgentService,
+    contents::Contents,
     enrolment::EnrolmentService,
     limits::{
-        ENROL_MESSAGE, FETCHES, HANDSHAKES, HEADERS, IDENTITY_AGE, IDENTITY_RETRY, KEEPALIVE_EVERY, KEEPALIVE_PATIENCE,
-        Limits, STOP, STREAMS_PER_CONNECTION,
+        ENROL_MESSAGE, FETCHES, HEADERS, IDENTITY_AGE, IDENTITY_RETRY, KEEPALIVE_EVERY, KEEPALIVE_PATIENCE, Limits,
+        SILENCE, STOP, STREAMS_PER_CONNECTION, UNSENT,
     },
-    peer::{self, Named, Peer},
+    peer::{self, Arrival, Named, Peer},
     registry::Registry,
     tls::{self, TlsError},
 };
@@ -73,7 +77,7 @@ impl Gateway {
         let house = Arc::new(House {
             routes: routes(door, authority.clone(), clock.clone(), &limits, &tasks, &stop),
             clock: clock.clone(),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            admission: Admission::new(&limits, Instant::now()),
             anonymous: Arc::new(Semaphore::new(limits.anonymous_connections)),
             nodes: Arc::new(Semaphore::new(limits.connections)),
             limits,
@@ -130,6 +134,7 @@ fn routes(
         registry: Arc::new(Registry::default()),
         sessions: Arc::new(Semaphore::new(limits.sessions)),
         fetches: Arc::new(Semaphore::new(FETCHES)),
+        contents: Contents::default(),
         tasks: tasks.clone(),
         stop: stop.clone(),
     };
@@ -141,12 +146,24 @@ fn routes(
         .prepare()
 }
 
+/// A connection as it is below HTTP/2.
+type Tls = TlsStream<Pin<Box<TimeoutStream<TcpStream>>>>;
+
+/// Sets a connection up: it ends when the other side is silent, and keeps little waiting in the kernel.
+fn wire(tcp: TcpStream) -> std::io::Result<Pin<Box<TimeoutStream<TcpStream>>>> {
+    tcp.set_nodelay(true)?;
+    SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT)?;
+    let mut wire = TimeoutStream::new(tcp);
+    wire.set_read_timeout(Some(SILENCE));
+    Ok(Box::pin(wire))
+}
+
 /// What all connections share.
 struct House {
     routes: Routes,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    handshakes: Arc<Semaphore>,
+    admission: Admission,
     anonymous: Arc<Semaphore>,
     nodes: Arc<Semaphore>,
     stop: CancellationToken,
@@ -154,9 +171,12 @@ struct House {
 
 impl House {
     fn admit(self: &Arc<Self>, tcp: TcpStream, acceptor: TlsAcceptor, tasks: &TaskTracker) {
-        let Ok(permit) = self.handshakes.clone().try_acquire_owned() else {
-            tracing::warn!(limit = HANDSHAKES, "connection refused: too many handshakes");
-            return;
+        let permit = match self.admission.ask(Instant::now()) {
+            Answer::Come(permit) => permit,
+            Answer::Later(after) => {
+                tracing::debug!(?after, "connection told to come back");
+                return self.admission.send_away(tcp, after, tasks);
+            }
         };
         let house = self.clone();
         tasks.spawn(async move {
@@ -165,19 +185,16 @@ impl House {
                 () = stop.cancelled() => return,
                 greeted = house.greet(tcp, acceptor) => greeted,
             };
-            drop(permit);
             if let Some(tls) = greeted {
-                house.host(tls).await;
+                house.host(tls, Arrival::new(permit)).await;
             }
         });
     }
 
-    async fn greet(&self, tcp: TcpStream, acceptor: TlsAcceptor) -> Option<TlsStream<TcpStream>> {
+    async fn greet(&self, tcp: TcpStream, acceptor: TlsAcceptor) -> Option<Tls> {
         let from = tcp.peer_addr().ok()?;
-        if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%from, %error, "connection without nodelay");
-        }
-        match timeout(self.limits.handshake, acceptor.accept(tcp)).await {
+        let wire = wire(tcp).inspect_err(|error| tracing::debug!(%from, %error, "connection not set up")).ok()?;
+        match timeout(self.limits.handshake, acceptor.accept(wire)).await {
             Ok(Ok(tls)) => Some(tls),
             Ok(Err(error)) => {
                 tracing::info!(%from, %error, "handshake refused");
@@ -191,11 +208,12 @@ impl House {
     }
 
     /// Serves a connection to its end.
-    async fn host(&self, tls: TlsStream<TcpStream>) {
+    async fn host(&self, tls: Tls, arrival: Arrival) {
         let named = who(&tls);
         let Some(permit) = self.seat(named.as_ref()) else { return };
         let hang_up = CancellationToken::new();
-        let peer = named.as_ref().map(|it| Peer { node: it.node.clone(), hang_up: hang_up.clone() });
+        let of = |it: &Named| Peer { node: it.node.clone(), hang_up: hang_up.clone(), arrival: arrival.clone() };
+        let peer = named.as_ref().map(of);
         let service = service_fn(|request: Request<Incoming>| guard(self.routes.clone(), peer.clone(), request));
         let connection = builder().serve_connection(TokioIo::new(tls), service);
         let mut connection = Box::pin(connection);
@@ -208,11 +226,22 @@ impl House {
             }
             () = hang_up.cancelled() => {}
             () = over => tracing::info!(node = named.as_ref().map(|it| it.node.as_str()), "connection is too old"),
+            () = self.arrive(named.as_ref(), &arrival) => {}
             ended = connection.as_mut() => if let Err(error) = ended {
                 tracing::debug!(node = named.as_ref().map(|it| it.node.as_str()), %error, "connection broke");
             }
         }
         drop(permit);
+    }
+
+    /// Gives up the place among those that come in, where no welcome does: a stranger has arrived when it is here, and a node that
+    /// says nothing must not keep others out. Never resolves.
+    async fn arrive(&self, named: Option<&Named>, arrival: &Arrival) {
+        if named.is_some() {
+            tokio::time::sleep(self.limits.hello).await;
+        }
+        arrival.is_over();
+        std::future::pending().await
     }
 
     /// A place among the connections. Strangers have their own, so that they cannot keep nodes out.
@@ -238,11 +267,11 @@ impl House {
 }
 
 /// The node whose certificate was verified in the handshake.
-fn who(tls: &TlsStream<TcpStream>) -> Option<Named> {
-    let (tcp, session) = tls.get_ref();
+fn who(tls: &Tls) -> Option<Named> {
+    let (wire, session) = tls.get_ref();
     let certificate = session.peer_certificates()?.first()?;
     peer::named(certificate)
-        .inspect_err(|error| tracing::warn!(from = ?tcp.peer_addr().ok(), %error, "certificate of no node"))
+        .inspect_err(|error| tracing::warn!(from = ?wire.get_ref().peer_addr().ok(), %error, "certificate of no node"))
         .ok()
 }
 

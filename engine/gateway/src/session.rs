@@ -178,6 +178,7 @@ impl Session {
         if let Err(full) = outbox.push(convert::welcome(epoch, node)) {
             return full.into();
         }
+        self.peer.arrival.is_over();
         tracing::info!(%node, session = id.0, %epoch, "session open");
         loop {
             if let Err(end) = self.turn(open, &mut inbound, outbox).await {

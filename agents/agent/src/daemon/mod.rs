@@ -6,10 +6,10 @@ use std::{
     fs::File,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rebar_link::{Input, Link, Local, Recovered, RecoveredAttempt, RecoveredState, Session};
+use rebar_link::{Input, Link, Local, Recovered, RecoveredAttempt, RecoveredState, Session, Window};
 use rebar_proto::v1::{AgentMessage, engine_message};
 use tokio::{
     net::UnixDatagram,
@@ -54,6 +54,9 @@ mod start;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the facts are compared with those that the engine has.
 const FACTS_EVERY: Duration = Duration::from_mins(1);
+/// An agent that has said nothing for this long says that it is there. Pings are answered sooner, but on a line that is full of
+/// something else they come late.
+const QUIET_AFTER: Duration = Duration::from_secs(5);
 /// Events of tasks that the daemon has not taken yet.
 const MAX_EVENTS: usize = 64;
 
@@ -64,6 +67,8 @@ pub struct Options {
     pub state: PathBuf,
     /// An enrolment file, for a machine without an identity.
     pub enrol: PathBuf,
+    /// What the logs of all attempts may take on disk together, in bytes.
+    pub spools: u64,
 }
 
 /// Runs until cancelled. Attempts go on after that.
@@ -72,7 +77,7 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<(), Error
     let lock = state.lock()?;
     let ear = knock::listen(state.root())?;
     // What is on disk goes on before anybody asks whether the engine is there.
-    let mut daemon = Daemon::recover(state.clone(), lock)?;
+    let mut daemon = Daemon::recover(state.clone(), options.spools, lock)?;
     let (events, mut sessions) = mpsc::channel(MAX_EVENTS);
     let door = tokio::spawn(open_door(state, options.enrol.clone(), events, stop.clone()));
     daemon.run(&ear, &mut sessions, &stop).await;
@@ -106,7 +111,12 @@ async fn open_door(
                 stop.cancel();
                 return Err(error);
             }
-            Err(error) => tracing::warn!(%error, "not enrolled yet"),
+            Err(error) => {
+                tracing::warn!(%error, "not enrolled yet");
+                if let Error::Busy { after, .. } = error {
+                    backoff.told(after);
+                }
+            }
         }
         tokio::time::sleep(backoff.next(rand::random())).await;
     };
@@ -130,6 +140,13 @@ struct Daemon {
     attempts: BTreeMap<u64, Attempt>,
     line: Option<Line>,
     pending: VecDeque<AgentMessage>,
+    /// What of all logs is on its way.
+    window: Window,
+    /// The attempt whose log was read last: the others are next.
+    turn: u64,
+    /// From when the times of the window count.
+    started: Instant,
+    said_at: Instant,
     channel: watch::Sender<Option<Channel>>,
     starter: Starter,
     begun: mpsc::Receiver<Begun>,
@@ -140,7 +157,7 @@ struct Daemon {
 
 impl Daemon {
     /// Goes on from what the disk holds.
-    fn recover(state: State, lock: File) -> Result<Self, Error> {
+    fn recover(state: State, spools: u64, lock: File) -> Result<Self, Error> {
         let boot_id = clock::boot_id();
         let found = journal::recover(&state, &boot_id)?;
         let mut recovered = Recovered {
@@ -151,7 +168,7 @@ impl Daemon {
         let (reports, begun) = mpsc::channel(MAX_EVENTS);
         let channel = watch::Sender::new(None);
         let fetcher = Arc::new(Fetcher::new(state.clone(), channel.subscribe()));
-        let starter = Starter { state: state.clone(), boot_id: boot_id.clone(), fetcher, reports };
+        let starter = Starter { state: state.clone(), boot_id: boot_id.clone(), spools, fetcher, reports };
         let mut daemon = Self {
             state,
             boot_id,
@@ -159,6 +176,10 @@ impl Daemon {
             attempts: BTreeMap::new(),
             line: None,
             pending: VecDeque::new(),
+            window: Window::default(),
+            turn: 0,
+            started: Instant::now(),
+            said_at: Instant::now(),
             channel,
             starter,
             begun,
@@ -207,6 +228,7 @@ impl Daemon {
     ) {
         let mut look = ticks(LOOK_EVERY);
         let mut compare = ticks(FACTS_EVERY);
+        let mut quiet = ticks(LOOK_EVERY);
         let mut datagram = [0; 16];
         loop {
             let outbound = self.line.as_ref().map(|line| line.opened.outbound.clone());
@@ -232,6 +254,7 @@ impl Daemon {
                     Some(permit) => {
                         if let Some(message) = self.pending.pop_front() {
                             permit.send(message);
+                            self.said_at = Instant::now();
                         }
                         self.pump();
                     }
@@ -241,6 +264,7 @@ impl Daemon {
                 Some(_) = self.tasks.join_next() => {}
                 _ = look.tick(), if self.attempts.values().any(|attempt| attempt.stage.is_live()) => self.look_at_all(),
                 _ = compare.tick(), if self.line.is_some() => self.compare_facts(),
+                _ = quiet.tick(), if self.line.is_some() => self.look_at_line(),
             }
         }
     }
@@ -257,6 +281,9 @@ impl Daemon {
                 self.handle(Input::Connected(session));
             }
             session::Event::Message(message) => {
+                if let Some(engine_message::Body::LogAck(ack)) = &message.body {
+                    self.window.acknowledged(ack.attempt, ack.offset, self.started.elapsed());
+                }
                 let is_welcome = matches!(message.body, Some(engine_message::Body::Welcome(_)));
                 self.handle(Input::Engine(message));
                 if is_welcome
@@ -277,8 +304,21 @@ impl Daemon {
         }
         let _ = self.channel.send(None);
         self.pending.clear();
+        self.window.clear();
         self.attempts.values_mut().for_each(|attempt| attempt.reader = None);
         self.handle(Input::Disconnected);
+    }
+
+    /// What is due because of nothing but time: a sign of life, and results whose logs take long.
+    fn look_at_line(&mut self) {
+        if self.pending.is_empty() && self.said_at.elapsed() >= QUIET_AFTER {
+            self.handle(Input::Local(Local::Quiet));
+        }
+        let late: Vec<u64> =
+            self.attempts.iter_mut().filter_map(|(attempt, held)| held.is_late().then_some(*attempt)).collect();
+        for attempt in late {
+            self.handle(Input::Local(Local::LogTakesLong { attempt }));
+        }
     }
 
     fn compare_facts(&mut self) {
