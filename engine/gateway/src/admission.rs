@@ -2,7 +2,10 @@
 //! as a refusal. Who is in is never asked again. The time is an argument.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,12 +29,25 @@ pub(crate) enum Answer {
     Later(Duration),
 }
 
+/// How many came to the door so far.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    /// Who came in.
+    pub admitted: AtomicU64,
+    /// Who was told to come back.
+    pub sent_away: AtomicU64,
+    /// The most that were coming in at one time.
+    pub most_at_once: AtomicUsize,
+}
+
 /// The gate of the door.
 #[derive(Debug)]
 pub(crate) struct Admission {
+    most: usize,
     arrivals: Arc<Semaphore>,
     lingering: Arc<Semaphore>,
     pace: Mutex<Pace>,
+    seen: Arc<Arrivals>,
 }
 
 /// How many come in a second, and when the next who is sent away is to come back.
@@ -45,8 +61,10 @@ struct Pace {
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &Limits, now: Instant) -> Self {
+    pub(crate) fn new(limits: &Limits, seen: Arc<Arrivals>, now: Instant) -> Self {
         Self {
+            most: limits.arrivals,
+            seen,
             arrivals: Arc::new(Semaphore::new(limits.arrivals)),
             lingering: Arc::new(Semaphore::new(LINGERING)),
             pace: Mutex::new(Pace::new(limits.arrivals, limits.arrivals_per_second, now)),
@@ -56,8 +74,15 @@ impl Admission {
     /// Whether a connection may come in.
     pub(crate) fn ask(&self, now: Instant) -> Answer {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(permit) = self.arrivals.clone().try_acquire_owned() else { return Answer::Later(pace.book(now)) };
-        if pace.take(now) { Answer::Come(permit) } else { Answer::Later(pace.book(now)) }
+        let permit = self.arrivals.clone().try_acquire_owned().ok();
+        let Some(permit) = permit.filter(|_| pace.take(now)) else {
+            self.seen.sent_away.fetch_add(1, Ordering::Relaxed);
+            return Answer::Later(pace.book(now));
+        };
+        self.seen.admitted.fetch_add(1, Ordering::Relaxed);
+        let coming = self.most.saturating_sub(self.arrivals.available_permits());
+        self.seen.most_at_once.fetch_max(coming, Ordering::Relaxed);
+        Answer::Come(permit)
     }
 
     /// Tells a connection when to come back. When too many are being told, it is just closed.
@@ -142,7 +167,8 @@ mod tests {
     async fn only_so_many_are_under_way_at_one_time() {
         let limits = Limits { arrivals: 2, ..Limits::default() };
         let now = Instant::now();
-        let admission = Admission::new(&limits, now);
+        let seen = Arc::new(Arrivals::default());
+        let admission = Admission::new(&limits, seen.clone(), now);
         let (Answer::Come(first), Answer::Come(_second)) = (admission.ask(now), admission.ask(now)) else {
             panic!("there is room for two")
         };
@@ -150,5 +176,7 @@ mod tests {
         assert!(matches!(admission.ask(later), Answer::Later(_)));
         drop(first);
         assert!(matches!(admission.ask(later), Answer::Come(_)));
+        let seen = [seen.admitted.load(Ordering::Relaxed), seen.sent_away.load(Ordering::Relaxed)];
+        assert_eq!(seen, [3, 1]);
     }
 }

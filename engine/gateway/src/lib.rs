@@ -18,5 +18,6 @@ mod status;
 mod tls;
 
 pub use access::OPEN_METHODS;
+pub use admission::Arrivals;
 pub use limits::Limits;
 pub use serve::{Gateway, GatewayConfig, GatewayError};

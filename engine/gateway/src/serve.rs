@@ -25,7 +25,7 @@ use tonic::service::Routes;
 
 use crate::{
     access::guard,
-    admission::{Admission, Answer},
+    admission::{Admission, Answer, Arrivals},
     agent::AgentService,
     contents::Contents,
     enrolment::EnrolmentService,
@@ -49,6 +49,8 @@ pub struct GatewayConfig {
     pub sans: Vec<String>,
     /// Limits; the defaults are meant for production.
     pub limits: Limits,
+    /// Where it is counted who came; for who wants to know.
+    pub arrivals: Arc<Arrivals>,
 }
 
 /// Why the door could not be opened.
@@ -69,7 +71,7 @@ impl Gateway {
         config: GatewayConfig,
         stop: CancellationToken,
     ) -> Result<(), GatewayError> {
-        let GatewayConfig { sans, limits } = config;
+        let GatewayConfig { sans, limits, arrivals } = config;
         // Dropping this future must end the tasks too.
         let stop = stop.child_token();
         let _ending = stop.clone().drop_guard();
@@ -77,7 +79,7 @@ impl Gateway {
         let house = Arc::new(House {
             routes: routes(door, authority.clone(), clock.clone(), &limits, &tasks, &stop),
             clock: clock.clone(),
-            admission: Admission::new(&limits, Instant::now()),
+            admission: Admission::new(&limits, arrivals, Instant::now()),
             anonymous: Arc::new(Semaphore::new(limits.anonymous_connections)),
             nodes: Arc::new(Semaphore::new(limits.connections)),
             limits,

@@ -277,5 +277,13 @@ impl Open {
 fn broken(status: &Status) -> End {
     // What is too large or not Protobuf is the agent's doing; tonic gives the second no code of its own.
     let undecodable = status.code() == Code::OutOfRange || status.message().starts_with("failed to decode");
-    if undecodable { convert::undecodable(status.message()).into() } else { End::Broken(status.message().to_owned()) }
+    if undecodable {
+        return convert::undecodable(status.message()).into();
+    }
+    let causes = std::iter::successors(std::error::Error::source(status), |it| it.source());
+    let Some(cause) = causes.last() else { return End::Broken(status.message().to_owned()) };
+    match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(std::io::ErrorKind::TimedOut) => End::Silent,
+        _ => End::Broken(cause.to_string()),
+    }
 }

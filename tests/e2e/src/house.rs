@@ -232,8 +232,13 @@ impl House {
 
     /// Starts the agent of a state directory.
     pub fn start_agent(&self, state: &Path) -> AgentProcess {
+        self.start_agent_by(Command::new(bin("rebar-agent")), state)
+    }
+
+    /// Starts the agent of a state directory by a command that leads to it.
+    pub fn start_agent_by(&self, mut command: Command, state: &Path) -> AgentProcess {
         let log = fs::File::options().create(true).append(true).open(state.with_extension("log"));
-        let child = Command::new(bin("rebar-agent"))
+        let child = command
             .arg("run")
             .arg("--state")
             .arg(state)

@@ -2,11 +2,13 @@
 //! command line as the only way to talk to it. Everything that a house started ends with it.
 
 mod house;
+mod link;
 mod page;
 mod run;
 mod wait;
 
 pub use house::{AgentProcess, Database, House};
+pub use link::{Line, Quality};
 pub use page::{Block, blocks};
 pub use run::{Done, bin, root};
 pub use wait::{eventually, eventually_within};

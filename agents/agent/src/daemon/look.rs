@@ -89,7 +89,8 @@ impl Daemon {
         while !order.is_empty() {
             let mut left = Vec::with_capacity(order.len());
             for attempt in order {
-                let Some(room) = self.window.room().filter(|_| self.pending.len() < MAX_PENDING) else { return };
+                let room = self.window.room(self.started.elapsed());
+                let Some(room) = room.filter(|_| self.pending.len() < MAX_PENDING) else { return };
                 let Some(said) = self.attempts.get_mut(&attempt).and_then(|held| held.next_log(room)) else { continue };
                 self.turn = attempt;
                 left.push(attempt);

@@ -319,6 +319,8 @@ impl Daemon {
         for attempt in late {
             self.handle(Input::Local(Local::LogTakesLong { attempt }));
         }
+        // What was too much a second ago may be said now.
+        self.pump();
     }
 
     fn compare_facts(&mut self) {

@@ -4,6 +4,7 @@
 
 mod backup;
 mod docs;
+mod edge;
 mod enrolment;
 mod faults;
 mod machine;
