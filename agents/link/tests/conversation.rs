@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use rebar_link::{Input, Link, Local, MAX_TAILS, Output, Recovered, RecoveredAttempt, RecoveredState, Session};
+use rebar_link::{
+    Input, Link, Local, MAX_FORGOTTEN, MAX_TAILS, Output, Recovered, RecoveredAttempt, RecoveredState, Session,
+};
 use rebar_proto::v1::{
     AgentMessage, AttemptResult, Cancel, Dispatch, EngineMessage, LogAck, LogChunk, Ping, ResultAck, Welcome,
     agent_message::Body, engine_message,
@@ -407,4 +409,22 @@ fn who_is_quiet_says_that_it_is_there() {
     link.handle(Input::Connected(Session::default()));
     let said = link.handle(Input::Local(Local::Quiet));
     assert!(matches!(said.as_slice(), [Output::Send(AgentMessage { body: Some(Body::Heartbeat(_)) })]), "{said:?}");
+}
+
+#[test]
+fn so_many_attempts_are_remembered_when_they_are_over() {
+    let most = u64::try_from(MAX_FORGOTTEN).expect("small");
+    let mut link = Link::recover(Recovered { epoch: 1, attempts: Vec::new(), forgotten: (1..=most).collect() });
+    let engine = |body| Input::Engine(EngineMessage { body: Some(body) });
+    link.handle(Input::Connected(Session::default()));
+    link.handle(engine(engine_message::Body::Welcome(Welcome { epoch: 1, node: "node-1".to_owned() })));
+    let dispatch =
+        |attempt| engine(engine_message::Body::Dispatch(Dispatch { attempt, epoch: 1, ..Dispatch::default() }));
+    assert!(matches!(link.handle(dispatch(1)).as_slice(), [Output::Refused(_)]));
+    let cancel = Cancel { attempt: most + 1, epoch: 1 };
+    link.handle(engine(engine_message::Body::Cancel(cancel)));
+    link.handle(engine(engine_message::Body::ResultAck(ResultAck { attempt: most + 1 })));
+    assert_eq!(link.forgotten().count(), MAX_FORGOTTEN);
+    assert_eq!(link.forgotten().next(), Some(2), "the oldest goes first");
+    assert!(matches!(link.handle(dispatch(2)).as_slice(), [Output::Refused(_)]));
 }

@@ -4,6 +4,7 @@
 mod access;
 mod admission;
 mod agent;
+mod anteroom;
 mod contents;
 mod convert;
 mod enrolment;

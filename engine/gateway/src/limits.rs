@@ -51,8 +51,6 @@ pub(crate) const WAITING: usize = 1024;
 pub(crate) const WAITING_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of messages on their way to one agent; more, and the session is lost.
 pub(crate) const OUTBOUND_BYTES: usize = 32 * 1024 * 1024;
-/// Transfers of content at one time, over all nodes; agents beyond that try again by themselves.
-pub(crate) const FETCHES: usize = 1_024;
 /// Different contents that are being sent at one time: each is in memory once.
 pub(crate) const CONTENTS: usize = 32;
 /// How long an ended session goes on storing what the agent said before.
@@ -89,6 +87,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Messages on their way to one agent; more, and the session is lost.
     pub queue: usize,
+    /// Transfers of content at one time, over all nodes; agents beyond that try again by themselves.
+    pub fetches: usize,
 }
 
 impl Default for Limits {
@@ -104,6 +104,7 @@ impl Default for Limits {
             anonymous_connections: 128,
             sessions: 16_384,
             queue: 4096,
+            fetches: 1_024,
         }
     }
 }

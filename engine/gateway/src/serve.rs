@@ -15,6 +15,7 @@ use rebar_proto::{
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
@@ -27,11 +28,12 @@ use crate::{
     access::guard,
     admission::{Admission, Answer, Arrivals},
     agent::AgentService,
+    anteroom,
     contents::Contents,
     enrolment::EnrolmentService,
     limits::{
-        ENROL_MESSAGE, FETCHES, HEADERS, IDENTITY_AGE, IDENTITY_RETRY, KEEPALIVE_EVERY, KEEPALIVE_PATIENCE, Limits,
-        SILENCE, STOP, STREAMS_PER_CONNECTION, UNSENT,
+        ENROL_MESSAGE, HEADERS, IDENTITY_AGE, IDENTITY_RETRY, KEEPALIVE_EVERY, KEEPALIVE_PATIENCE, Limits, SILENCE,
+        STOP, STREAMS_PER_CONNECTION, UNSENT,
     },
     peer::{self, Arrival, Named, Peer},
     registry::Registry,
@@ -59,6 +61,9 @@ pub enum GatewayError {
     /// No certificate, or none that works.
     #[error("the agents' door has no TLS: {0}")]
     Tls(#[from] TlsError),
+    /// No thread for handshakes.
+    #[error("the agents' door cannot carry out handshakes: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 impl Gateway {
@@ -79,6 +84,7 @@ impl Gateway {
         let house = Arc::new(House {
             routes: routes(door, authority.clone(), clock.clone(), &limits, &tasks, &stop),
             clock: clock.clone(),
+            anteroom: anteroom::open(stop.clone())?,
             admission: Admission::new(&limits, arrivals, Instant::now()),
             anonymous: Arc::new(Semaphore::new(limits.anonymous_connections)),
             nodes: Arc::new(Semaphore::new(limits.connections)),
@@ -135,7 +141,7 @@ fn routes(
         limits: limits.clone(),
         registry: Arc::new(Registry::default()),
         sessions: Arc::new(Semaphore::new(limits.sessions)),
-        fetches: Arc::new(Semaphore::new(FETCHES)),
+        fetches: Arc::new(Semaphore::new(limits.fetches)),
         contents: Contents::default(),
         tasks: tasks.clone(),
         stop: stop.clone(),
@@ -148,11 +154,12 @@ fn routes(
         .prepare()
 }
 
-/// A connection as it is below HTTP/2.
-type Tls = TlsStream<Pin<Box<TimeoutStream<TcpStream>>>>;
+/// A connection as it is below TLS, and below HTTP/2.
+type Wire = Pin<Box<TimeoutStream<TcpStream>>>;
+type Tls = TlsStream<Wire>;
 
 /// Sets a connection up: it ends when the other side is silent, and keeps little waiting in the kernel.
-fn wire(tcp: TcpStream) -> std::io::Result<Pin<Box<TimeoutStream<TcpStream>>>> {
+fn wire(tcp: TcpStream) -> std::io::Result<Wire> {
     tcp.set_nodelay(true)?;
     SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT)?;
     let mut wire = TimeoutStream::new(tcp);
@@ -166,6 +173,7 @@ struct House {
     clock: Arc<dyn Clock>,
     limits: Limits,
     admission: Admission,
+    anteroom: Handle,
     anonymous: Arc<Semaphore>,
     nodes: Arc<Semaphore>,
     stop: CancellationToken,
@@ -183,30 +191,17 @@ impl House {
         let house = self.clone();
         tasks.spawn(async move {
             let stop = house.stop.clone();
+            // Made here, since its timer outlives the thread that the handshake is on.
+            let Ok(wire) = wire(tcp) else { return };
+            let greeted = house.anteroom.spawn(greet(wire, acceptor, house.limits.handshake));
             let greeted = tokio::select! {
                 () = stop.cancelled() => return,
-                greeted = house.greet(tcp, acceptor) => greeted,
+                greeted = greeted => greeted,
             };
-            if let Some(tls) = greeted {
+            if let Ok(Some(tls)) = greeted {
                 house.host(tls, Arrival::new(permit)).await;
             }
         });
-    }
-
-    async fn greet(&self, tcp: TcpStream, acceptor: TlsAcceptor) -> Option<Tls> {
-        let from = tcp.peer_addr().ok()?;
-        let wire = wire(tcp).inspect_err(|error| tracing::debug!(%from, %error, "connection not set up")).ok()?;
-        match timeout(self.limits.handshake, acceptor.accept(wire)).await {
-            Ok(Ok(tls)) => Some(tls),
-            Ok(Err(error)) => {
-                tracing::info!(%from, %error, "handshake refused");
-                None
-            }
-            Err(_) => {
-                tracing::info!(%from, "handshake took too long");
-                None
-            }
-        }
     }
 
     /// Serves a connection to its end.
@@ -264,6 +259,22 @@ impl House {
                 let until = Timestamp::from_second(named.until).unwrap_or(Timestamp::MAX);
                 self.clock.sleep_until(until).await;
             }
+        }
+    }
+}
+
+/// Carries out a handshake.
+async fn greet(wire: Wire, acceptor: TlsAcceptor, patience: Duration) -> Option<Tls> {
+    let from = wire.get_ref().peer_addr().ok();
+    match timeout(patience, acceptor.accept(wire)).await {
+        Ok(Ok(tls)) => Some(tls),
+        Ok(Err(error)) => {
+            tracing::info!(?from, %error, "handshake refused");
+            None
+        }
+        Err(_) => {
+            tracing::info!(?from, "handshake took too long");
+            None
         }
     }
 }

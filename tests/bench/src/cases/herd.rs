@@ -110,13 +110,14 @@ async fn keep(address: SocketAddr, tls: Arc<ClientConfig>, node: NodeName, trips
             Ok(Dialled::Open(channel)) => {
                 let mut welcomed = None;
                 // However it ended, the next one is tried.
-                let _ = converse(AgentClient::new(channel), &node, trips.as_ref(), &mut welcomed).await;
+                let e = converse(AgentClient::new(channel), &node, trips.as_ref(), &mut welcomed).await;
+                eprintln!("DEBUG {node} {:?} {e:?}", welcomed.map(|i| i.elapsed()));
                 if let Some(since) = welcomed {
                     backoff.after_session(since.elapsed());
                 }
             }
             Ok(Dialled::Later(after)) => backoff.told(after),
-            Err(_) => {}
+            Err(e) => eprintln!("DEBUG {node} dial {e:?}"),
         }
         sleep(backoff.next(rand::random())).await;
     }
