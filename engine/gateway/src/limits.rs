@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// Connections that wait in the kernel until they are looked at. The kernel has a limit of its own, `net.core.somaxconn`.
+pub(crate) const BACKLOG: u32 = 4_096;
 /// The soonest that a connection for which there is no room is told to come back.
 pub(crate) const COME_BACK_FIRST: Duration = Duration::from_secs(1);
 /// The latest. At [`Limits::arrivals_per_second`] this is room for 30,000 agents that come at once.

@@ -1,7 +1,7 @@
 //! The listener and its connections: TLS, who is there, HTTP/2, limits, an orderly stop. What is said on a connection is the
 //! services' business.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -14,7 +14,7 @@ use rebar_proto::{
 };
 use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
@@ -32,8 +32,8 @@ use crate::{
     contents::Contents,
     enrolment::EnrolmentService,
     limits::{
-        ENROL_MESSAGE, HEADERS, IDENTITY_AGE, IDENTITY_RETRY, KEEPALIVE_EVERY, KEEPALIVE_PATIENCE, Limits, SILENCE,
-        STOP, STREAMS_PER_CONNECTION, UNSENT,
+        BACKLOG, ENROL_MESSAGE, HEADERS, IDENTITY_AGE, IDENTITY_RETRY, KEEPALIVE_EVERY, KEEPALIVE_PATIENCE, Limits,
+        SILENCE, STOP, STREAMS_PER_CONNECTION, UNSENT,
     },
     peer::{self, Arrival, Named, Peer},
     registry::Registry,
@@ -67,6 +67,15 @@ pub enum GatewayError {
 }
 
 impl Gateway {
+    /// Listens where agents are to come in. Who comes while the door is busy waits in the kernel, which is where thousands that lost
+    /// their engine at once are for a moment.
+    pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    }
+
     /// Serves agents until cancelled. An error means that nothing was served.
     pub async fn serve(
         listener: TcpListener,

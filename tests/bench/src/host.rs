@@ -18,7 +18,6 @@ use rebar_services::{AuthorityConfig, EngineAuthority};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines, Stdin, stdin},
-    net::TcpListener,
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 use tokio_util::sync::CancellationToken;
@@ -105,7 +104,7 @@ pub async fn serve(args: Args) -> Result<()> {
     let csr = rcgen::CertificateParams::new(Vec::new())?.serialize_request(&key)?.pem()?;
     let sign = |node: &NodeName| Ok((node.clone(), authority.sign_agent(&csr, node, now)?));
     let certificates = nodes.iter().map(sign).collect::<Result<_>>()?;
-    let listener = TcpListener::bind(args.door).await?;
+    let listener = Gateway::listen(args.door)?;
     say(&Ready {
         address: listener.local_addr()?,
         ca_pem: authority.ca_pem().to_owned(),
