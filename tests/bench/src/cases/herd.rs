@@ -110,14 +110,14 @@ async fn keep(address: SocketAddr, tls: Arc<ClientConfig>, node: NodeName, trips
             Ok(Dialled::Open(channel)) => {
                 let mut welcomed = None;
                 // However it ended, the next one is tried.
-                let e = converse(AgentClient::new(channel), &node, trips.as_ref(), &mut welcomed).await;
-                eprintln!("DEBUG {node} {:?} {e:?}", welcomed.map(|i| i.elapsed()));
+                let _ = converse(AgentClient::new(channel), &node, trips.as_ref(), &mut welcomed).await;
                 if let Some(since) = welcomed {
                     backoff.after_session(since.elapsed());
                 }
             }
             Ok(Dialled::Later(after)) => backoff.told(after),
-            Err(e) => eprintln!("DEBUG {node} dial {e:?}"),
+            // It is not there, or not yet.
+            Err(_) => {}
         }
         sleep(backoff.next(rand::random())).await;
     }
