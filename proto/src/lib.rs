@@ -1,5 +1,9 @@
-//! The wire between engine and agents: what `rebar/agent/v1/agent.proto` generates, and nothing else. `rebar-gateway` is where
-//! these messages meet the model.
+//! The wire between engine and agents: what `rebar/agent/v1/agent.proto` generates, the sizes that both sides must know, and the one
+//! word before TLS. `rebar-gateway` is where these messages meet the model.
+
+mod busy;
+
+pub use busy::{MAX_NOTICE, notice, read_notice};
 
 /// Version 1 of the agents' protocol.
 pub mod v1 {

@@ -14,7 +14,10 @@ use tracing_subscriber::{
 
 use crate::{
     daemon,
-    disk::layout::State,
+    disk::{
+        budget::{LEAST_SPOOLS, MAX_SPOOLS},
+        layout::State,
+    },
     door::enrol::{self, Invitation},
     error::{Context, Error},
     helper, install,
@@ -45,6 +48,9 @@ enum Command {
         /// What to enrol with when this machine has no identity yet; removed afterwards.
         #[arg(long, default_value = ENROL_FILE)]
         enrol: PathBuf,
+        /// What the logs that the engine does not have yet may take on disk together, in MiB.
+        #[arg(long, env = "REBAR_AGENT_SPOOL_MIB", default_value_t = MAX_SPOOLS >> 20, value_parser = spool_mib())]
+        spool_mib: u64,
     },
     /// Trade a one-time token for this machine's identity.
     Enrol {
@@ -86,6 +92,8 @@ enum Command {
     Supervise {
         /// The directory of the attempt.
         dir: PathBuf,
+        /// What the logs of all attempts may take on disk together, in bytes.
+        spools: u64,
     },
     /// Become a release that is tried, and end when its trial does; used by the agent itself.
     #[command(hide = true)]
@@ -115,6 +123,11 @@ enum Command {
     Output(helper::output::Arguments),
     /// Ask the agent for something (in a role: `rebar-control`).
     Control(helper::control::Arguments),
+}
+
+/// From what a few logs need to a tebibyte.
+fn spool_mib() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(LEAST_SPOOLS >> 20..=1 << 20)
 }
 
 /// Leads the life that the command line asks for.
@@ -148,10 +161,10 @@ fn parse() -> Command {
 
 fn run(command: Command) -> Result<(), Error> {
     match command {
-        Command::Run { state, enrol } => {
+        Command::Run { state, enrol, spool_mib } => {
             log();
             boot::boot(&State::open(&state)?);
-            runtime()?.block_on(serve(daemon::Options { state, enrol }))
+            runtime()?.block_on(serve(daemon::Options { state, enrol, spools: spool_mib << 20 }))
         }
         Command::Enrol { engine, token, ca_fingerprint, release_keys, state } => {
             log();
@@ -163,9 +176,9 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Trust { keys, state } => trust::pin(&State::open(&state)?, &keys),
         Command::Install { state } => install::install(&state),
         Command::Facts => helper::print(&crate::facts::collect(&crate::clock::boot_id(), None)),
-        Command::Supervise { dir } => {
+        Command::Supervise { dir, spools } => {
             log();
-            supervise::run(&dir)
+            supervise::run(&dir, spools)
         }
         Command::OnTrial { parent, program, arguments } => boot::on_trial(parent, &program, &arguments),
         Command::RunAs { user, program, arguments } => user::run_as(&user, &program, &arguments),

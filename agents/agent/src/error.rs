@@ -48,6 +48,14 @@ pub enum Error {
         /// The address.
         engine: String,
     },
+    /// The engine is there and has no room for another connection now.
+    #[error("engine {engine} is busy: it wants to be asked again in {} s", after.as_secs())]
+    Busy {
+        /// The address.
+        engine: String,
+        /// When to come back.
+        after: std::time::Duration,
+    },
     /// The engine refused.
     #[error("the engine refused: {0}")]
     Refused(String),

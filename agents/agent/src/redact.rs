@@ -4,8 +4,9 @@ use serde_json::Value;
 
 /// Shorter values are too common to be replaced.
 const SHORTEST: usize = 4;
-/// More values than this are not looked for.
+/// As many values are looked for. Of a role with more nothing is shown, since some of them would be.
 const MAX_SECRETS: usize = 4096;
+const WITHHELD: &[u8] = b"[withheld: the role has more secrets than can be looked for]\n";
 const STARS: &[u8] = b"***";
 
 /// Replaces the values that it knows by `***`.
@@ -15,12 +16,23 @@ pub struct Redactor {
     secrets: Vec<Vec<Vec<u8>>>,
     count: usize,
     held: Vec<u8>,
+    withholds: Withholds,
+}
+
+/// Whether nothing is shown any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Withholds {
+    #[default]
+    No,
+    /// And it has not been said.
+    Silently,
+    Yes,
 }
 
 impl Redactor {
     /// A redactor that knows nothing yet.
     pub fn new() -> Self {
-        Self { secrets: vec![Vec::new(); 256], count: 0, held: Vec::new() }
+        Self { secrets: vec![Vec::new(); 256], count: 0, held: Vec::new(), withholds: Withholds::No }
     }
 
     /// Learns all strings and long numbers in a value: as they are, line by line, and as JSON writes them.
@@ -41,11 +53,17 @@ impl Redactor {
 
     fn learn_text(&mut self, text: &str) {
         let secret = text.as_bytes();
-        if secret.len() < SHORTEST || self.count >= MAX_SECRETS {
+        if secret.len() < SHORTEST {
             return;
         }
         let alike = &mut self.secrets[usize::from(secret[0])];
         if alike.iter().any(|known| known == secret) {
+            return;
+        }
+        if self.count >= MAX_SECRETS {
+            if self.withholds == Withholds::No {
+                self.withholds = Withholds::Silently;
+            }
             return;
         }
         alike.push(secret.to_vec());
@@ -55,6 +73,14 @@ impl Redactor {
 
     /// What of this may be shown. An end that may be the beginning of a secret is held back until more is known.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
+        match self.withholds {
+            Withholds::No => {}
+            Withholds::Silently => {
+                self.withholds = Withholds::Yes;
+                return WITHHELD.to_vec();
+            }
+            Withholds::Yes => return Vec::new(),
+        }
         if self.count == 0 && self.held.is_empty() {
             return bytes.to_vec();
         }
@@ -68,11 +94,17 @@ impl Redactor {
     /// What was held back; nothing comes after it.
     pub fn flush(&mut self) -> Vec<u8> {
         let buffer = std::mem::take(&mut self.held);
+        if self.withholds != Withholds::No {
+            return Vec::new();
+        }
         self.scan(&buffer, End::Closed).0
     }
 
     /// A whole text without secrets.
     pub fn text(&self, text: &str) -> String {
+        if self.withholds != Withholds::No {
+            return String::from_utf8_lossy(STARS).into_owned();
+        }
         String::from_utf8_lossy(&self.scan(text.as_bytes(), End::Closed).0).into_owned()
     }
 
@@ -140,6 +172,23 @@ mod tests {
         for cut in 0..text.len() {
             check(&["secretvalue"], &[&text[..cut], &text[cut..]], "x *** y ****** secretval");
         }
+    }
+
+    #[test]
+    fn of_a_role_with_too_many_secrets_nothing_is_shown() {
+        let mut redactor = Redactor::new();
+        for number in 0..MAX_SECRETS {
+            redactor.learn(&Value::String(format!("secret-{number:05}")));
+        }
+        assert_eq!(redactor.push(b"plain secret-04095\n"), b"plain ***\n");
+        redactor.learn(&Value::String("secret-00000".to_owned()));
+        assert_eq!(redactor.text("plain"), "plain", "one that is known is not one more");
+        redactor.push(b"secret-");
+        redactor.learn(&Value::String("one-too-many".to_owned()));
+        assert_eq!(redactor.push(b"one-too-many, secret-00001\n"), WITHHELD);
+        assert_eq!(redactor.push(b"one-too-many\n"), b"");
+        assert_eq!(redactor.flush(), b"");
+        assert_eq!(redactor.text("one-too-many"), "***");
     }
 
     #[test]

@@ -370,3 +370,33 @@ async fn a_disk_that_cannot_be_written_is_a_failure_that_says_so() {
     assert_eq!(failed.kind(), FailureKind::Setup);
     assert!(failed.message.contains("attempts"), "{}", failed.message);
 }
+
+#[tokio::test]
+async fn an_engine_that_is_full_is_asked_again_when_it_says() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let mut engine = Engine::start().await;
+    let agent = Agent::running(&engine).await;
+    engine.stop().await;
+    let full = loop {
+        match tokio::net::TcpListener::bind(engine.address).await {
+            Ok(listener) => break listener,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    let wait = std::time::Duration::from_secs(3);
+    let mut came = Vec::new();
+    for _ in 0..2 {
+        let (mut tcp, _) = full.accept().await.expect("the agent");
+        came.push(std::time::Instant::now());
+        tcp.write_all(rebar_proto::notice(wait).as_bytes()).await.expect("told");
+        tcp.shutdown().await.expect("told");
+        // A reset would take the notice with it.
+        let _ = tcp.read_to_end(&mut Vec::new()).await;
+    }
+    assert!(came[1] - came[0] >= wait, "it came back after {:?}", came[1] - came[0]);
+    drop(full);
+    engine.restart().await;
+    engine.connected(2).await;
+    assert!(agent.log().contains("is busy"), "{}", agent.log());
+}

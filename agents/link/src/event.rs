@@ -47,6 +47,13 @@ pub enum Local {
         /// The attempt.
         attempt: u64,
     },
+    /// An attempt has ended, and reading the rest of its log takes long: the result is to be said before it.
+    LogTakesLong {
+        /// The attempt.
+        attempt: u64,
+    },
+    /// Nothing has been said for a while.
+    Quiet,
     /// How far a running attempt is.
     Progress(Progress),
     /// The attempt has ended, or could not be started; its result is on disk.

@@ -18,7 +18,9 @@ mod backoff;
 mod event;
 mod held;
 mod machine;
+mod window;
 
 pub use backoff::Backoff;
 pub use event::{Input, Local, Output, Recovered, RecoveredAttempt, RecoveredState, Refusal, Session};
 pub use machine::{Link, MAX_FORGOTTEN, MAX_TAILS};
+pub use window::{MAX_LOG_BURST, MAX_LOG_RATE, MAX_WINDOW, Window};

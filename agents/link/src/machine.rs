@@ -13,8 +13,11 @@ use crate::held::{Held, Log, State};
 
 /// How many acknowledged attempts are remembered by number, so that a late dispatch of one is not run again.
 pub const MAX_FORGOTTEN: usize = 4096;
-/// How many attempts may wait for nothing but the acknowledgement of the end of their log.
-pub const MAX_TAILS: usize = 64;
+/// How many attempts may wait for nothing but the acknowledgement of the end of their log. Beyond that the rest of the oldest one's
+/// log is given up, and the log says so.
+pub const MAX_TAILS: usize = 256;
+/// What stands at the end of a log whose rest was given up.
+const GIVEN_UP: &[u8] = b"\n[the rest of this log was given up by the agent]\n";
 
 /// The agent's side of the conversation.
 #[derive(Debug, Default)]
@@ -304,6 +307,11 @@ impl Link {
                     self.offer(attempt, out);
                 }
             }
+            Local::LogTakesLong { attempt } => self.say_result(attempt, out),
+            Local::Quiet if self.talk != Talk::Silent => {
+                out.push(send(agent_message::Body::Heartbeat(Heartbeat {})));
+            }
+            Local::Quiet => {}
             Local::Progress(progress) => {
                 let runs = self.held.get(&progress.attempt).is_some_and(Held::is_busy);
                 if runs && self.is_welcomed() {
@@ -365,10 +373,16 @@ impl Link {
 
     /// Says the result of an ended attempt, if somebody listens and has heard its log.
     fn offer(&mut self, attempt: u64, out: &mut Vec<Output>) {
+        if self.held.get(&attempt).is_some_and(|held| held.log.drained) {
+            self.say_result(attempt, out);
+        }
+    }
+
+    /// Says the result of an ended attempt, if somebody listens.
+    fn say_result(&mut self, attempt: u64, out: &mut Vec<Output>) {
         if let Some(held) = self.held.get(&attempt)
             && let State::Finished(result) = &held.state
             && self.talk == Talk::Welcomed
-            && held.log.drained
         {
             out.push(send(agent_message::Body::Result((**result).clone())));
         }
@@ -385,13 +399,13 @@ impl Link {
 
     /// An engine that never acknowledges the end of a log must not fill the disk.
     fn shorten_tails(&mut self, out: &mut Vec<Output>) {
-        let tails: Vec<u64> = self
-            .held
-            .iter()
-            .filter(|(_, held)| matches!(held.state, State::Tail { .. }))
-            .map(|(attempt, _)| *attempt)
-            .collect();
-        for attempt in tails.iter().take(tails.len().saturating_sub(MAX_TAILS)) {
+        let tails = self.held.iter().filter_map(|(attempt, held)| match held.state {
+            State::Tail { log_bytes } => Some((*attempt, held.log.sent, log_bytes)),
+            _ => None,
+        });
+        let tails: Vec<_> = tails.collect();
+        for (attempt, sent, log_bytes) in tails.iter().take(tails.len().saturating_sub(MAX_TAILS)) {
+            out.extend(give_up_log(*attempt, *sent, *log_bytes));
             self.forget(*attempt, out);
         }
     }
@@ -399,6 +413,15 @@ impl Link {
 
 fn send(body: agent_message::Body) -> Output {
     Output::Send(AgentMessage { body: Some(body) })
+}
+
+/// The last piece of a log whose rest is given up: it stands for the last bytes, and says how many are missing before it.
+fn give_up_log(attempt: u64, sent: u64, log_bytes: u64) -> Option<Output> {
+    let missing = log_bytes.saturating_sub(sent);
+    let said = missing.min(GIVEN_UP.len() as u64);
+    let data = GIVEN_UP[..usize::try_from(said).ok()?].to_vec();
+    let chunk = LogChunk { attempt, offset: log_bytes - said, data, lost: missing - said, ..LogChunk::default() };
+    (missing > 0).then(|| send(agent_message::Body::Log(chunk)))
 }
 
 fn started(attempt: u64, at_ms: i64) -> Output {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use rebar_link::{Input, Link, Local, Output, Recovered, RecoveredAttempt, RecoveredState, Session};
+use rebar_link::{
+    Input, Link, Local, MAX_FORGOTTEN, MAX_TAILS, Output, Recovered, RecoveredAttempt, RecoveredState, Session,
+};
 use rebar_proto::v1::{
     AgentMessage, AttemptResult, Cancel, Dispatch, EngineMessage, LogAck, LogChunk, Ping, ResultAck, Upgrade,
     UpgradeFailed, Welcome, agent_message::Body, engine_message,
@@ -40,6 +42,10 @@ enum Step {
         attempt: u64,
         bytes: u64,
     },
+    /// The log of an ended attempt takes long to read.
+    Hurry {
+        attempt: u64,
+    },
     AckResult {
         attempt: u64,
     },
@@ -69,6 +75,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (attempt.clone(), 1..50_u64).prop_map(|(attempt, bytes)| Step::Write { attempt, bytes }),
         3 => attempt.clone().prop_map(|attempt| Step::End { attempt }),
         5 => (attempt.clone(), 1..70_u64).prop_map(|(attempt, bytes)| Step::Read { attempt, bytes }),
+        1 => attempt.clone().prop_map(|attempt| Step::Hurry { attempt }),
         3 => attempt.clone().prop_map(|attempt| Step::AckResult { attempt }),
         3 => attempt.prop_map(|attempt| Step::AckLog { attempt }),
         1 => Just(Step::Ping),
@@ -104,6 +111,7 @@ struct World {
     greeted_with: u64,
     received: BTreeMap<u64, u64>,
     results: BTreeMap<u64, AttemptResult>,
+    hurried: BTreeSet<u64>,
     acked_results: BTreeSet<u64>,
     acked_logs: BTreeMap<u64, u64>,
 }
@@ -141,6 +149,10 @@ impl World {
             }
             Step::End { attempt } => self.end(attempt),
             Step::Read { attempt, bytes } => self.read(attempt, bytes),
+            Step::Hurry { attempt } => {
+                self.hurried.insert(attempt);
+                self.input(Input::Local(Local::LogTakesLong { attempt }));
+            }
             Step::AckResult { attempt } => {
                 if self.results.contains_key(&attempt) && self.connected {
                     self.acked_results.insert(attempt);
@@ -324,7 +336,8 @@ impl World {
             }
             Body::Result(result) => {
                 let received = self.received.get(&result.attempt).copied().unwrap_or(0);
-                assert!(received >= result.log_bytes, "the end came before the story");
+                let is_in_order = received >= result.log_bytes || self.hurried.contains(&result.attempt);
+                assert!(is_in_order, "the end came before the story");
                 let before = self.results.insert(result.attempt, result.clone());
                 assert!(before.is_none_or(|before| before == result), "two results");
             }
@@ -365,4 +378,66 @@ proptest! {
             prop_assert!(world.results.contains_key(attempt), "the result of {} is lost", attempt);
         }
     }
+}
+
+/// An engine that has the results of so many attempts, and of their logs nothing.
+fn with_tails(count: u64) -> (Link, Vec<Output>) {
+    let mut link = Link::default();
+    let engine = |body| Input::Engine(EngineMessage { body: Some(body) });
+    link.handle(Input::Connected(Session::default()));
+    link.handle(engine(engine_message::Body::Welcome(Welcome { epoch: 1, node: "node-1".to_owned() })));
+    let mut last = Vec::new();
+    for attempt in 1..=count {
+        let node_role = format!("demo/role-{attempt}@node-1");
+        let dispatch = Dispatch { attempt, epoch: 1, node_role, ..Dispatch::default() };
+        link.handle(engine(engine_message::Body::Dispatch(dispatch)));
+        link.handle(Input::Local(Local::Started { attempt, at_ms: 1 }));
+        let result = AttemptResult { attempt, log_bytes: 1_000, ..AttemptResult::default() };
+        link.handle(Input::Local(Local::Finished(result)));
+        let said = link.handle(Input::Local(Local::LogTakesLong { attempt }));
+        assert!(matches!(said.as_slice(), [Output::Send(_)]), "the result is said before its log: {said:?}");
+        last = link.handle(engine(engine_message::Body::ResultAck(ResultAck { attempt })));
+    }
+    (link, last)
+}
+
+#[test]
+fn logs_that_are_never_acknowledged_are_given_up_and_say_so() {
+    let most = u64::try_from(MAX_TAILS).expect("small");
+    assert_eq!(with_tails(most).1, []);
+    let (_, last) = with_tails(most + 1);
+    let [Output::Send(AgentMessage { body: Some(Body::Log(chunk)) }), Output::Forget { attempt: 1 }] = last.as_slice()
+    else {
+        panic!("{last:?}");
+    };
+    assert_eq!(chunk.offset + chunk.data.len() as u64, 1_000);
+    assert_eq!(chunk.lost, chunk.offset);
+    assert!(String::from_utf8_lossy(&chunk.data).contains("given up"));
+}
+
+#[test]
+fn who_is_quiet_says_that_it_is_there() {
+    let mut link = Link::default();
+    assert_eq!(link.handle(Input::Local(Local::Quiet)), []);
+    link.handle(Input::Connected(Session::default()));
+    let said = link.handle(Input::Local(Local::Quiet));
+    assert!(matches!(said.as_slice(), [Output::Send(AgentMessage { body: Some(Body::Heartbeat(_)) })]), "{said:?}");
+}
+
+#[test]
+fn so_many_attempts_are_remembered_when_they_are_over() {
+    let most = u64::try_from(MAX_FORGOTTEN).expect("small");
+    let mut link = Link::recover(Recovered { epoch: 1, attempts: Vec::new(), forgotten: (1..=most).collect() });
+    let engine = |body| Input::Engine(EngineMessage { body: Some(body) });
+    link.handle(Input::Connected(Session::default()));
+    link.handle(engine(engine_message::Body::Welcome(Welcome { epoch: 1, node: "node-1".to_owned() })));
+    let dispatch =
+        |attempt| engine(engine_message::Body::Dispatch(Dispatch { attempt, epoch: 1, ..Dispatch::default() }));
+    assert!(matches!(link.handle(dispatch(1)).as_slice(), [Output::Refused(_)]));
+    let cancel = Cancel { attempt: most + 1, epoch: 1 };
+    link.handle(engine(engine_message::Body::Cancel(cancel)));
+    link.handle(engine(engine_message::Body::ResultAck(ResultAck { attempt: most + 1 })));
+    assert_eq!(link.forgotten().count(), MAX_FORGOTTEN);
+    assert_eq!(link.forgotten().next(), Some(2), "the oldest goes first");
+    assert!(matches!(link.handle(dispatch(2)).as_slice(), [Output::Refused(_)]));
 }

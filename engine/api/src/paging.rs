@@ -31,3 +31,14 @@ pub(crate) fn page<'a, K: Ord + ToString + 'a, V: 'a, T>(
     let next_page_token = rest.peek().and(last).map(ToString::to_string);
     Page { items, next_page_token, revision }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_page_is_longer_than_the_longest_and_none_is_empty() {
+        assert_eq!([None, Some(0), Some(1)].map(limit), [PAGE as usize, 1, 1]);
+        assert_eq!([PAGE_MOST, PAGE_MOST + 1, u32::MAX].map(|it| limit(Some(it))), [PAGE_MOST as usize; 3]);
+    }
+}

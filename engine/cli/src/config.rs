@@ -201,6 +201,19 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_is_as_large_as_it_may_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let read = |length: u64| {
+            let text = format!("#{}\n", "x".repeat(usize::try_from(length).unwrap() - 2));
+            write_private(&path, text.as_bytes()).unwrap();
+            load(&path).is_ok()
+        };
+        assert!(read(MAX_FILE));
+        assert!(!read(MAX_FILE + 1));
+    }
+
+    #[test]
     fn flags_come_before_the_environment_before_the_file() {
         check(said(None, None, None, None), Ok(["lab", "https://lab:8092", "lab-token", "lab-ca"]));
         check(said(Some("prod"), None, None, None), Ok(["prod", "https://prod:8092", "prod-token", "prod-ca"]));

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use rebar_ports::{AgentDoor, Authority, Clock};
 use rebar_proto::{
@@ -13,7 +12,14 @@ use rebar_proto::{
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::{convert, enrolment, outbox::OutStream, peer::Peer, sessions::Sessions, status};
+use crate::{
+    contents::{Contents, NoContent},
+    convert, enrolment,
+    outbox::OutStream,
+    peer::Peer,
+    sessions::Sessions,
+    status,
+};
 
 /// The service.
 pub(crate) struct AgentService {
@@ -22,6 +28,7 @@ pub(crate) struct AgentService {
     pub(crate) authority: Arc<dyn Authority>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fetches: Arc<Semaphore>,
+    pub(crate) contents: Contents,
 }
 
 #[tonic::async_trait]
@@ -60,21 +67,25 @@ impl Agent for AgentService {
         let Ok(permit) = self.fetches.clone().try_acquire_owned() else {
             return Err(Status::resource_exhausted("too many transfers; come back later"));
         };
-        let content = self.door.content(digest).await.map_err(|it| status::of_door(&it))?;
-        let Some(content) = content.map(Bytes::from) else {
-            tracing::warn!(%node, %digest, "content asked for is not here");
-            return Err(Status::not_found(format!("no content {digest} here")));
-        };
+        let content = self.contents.get(&*self.door, digest).await.map_err(|error| match error {
+            NoContent::Unknown => {
+                tracing::warn!(%node, %digest, "content asked for is not here");
+                Status::not_found(format!("no content {digest} here"))
+            }
+            NoContent::Busy => Status::resource_exhausted("too many different transfers; come back later"),
+            NoContent::Door(error) => status::of_door(&error),
+        })?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        if start > content.len() {
-            return Err(Status::out_of_range(format!("the content has {} bytes", content.len())));
+        if start > content.bytes.len() {
+            return Err(Status::out_of_range(format!("the content has {} bytes", content.bytes.len())));
         }
-        let chunks = futures::stream::unfold(content.slice(start..), |mut rest| async move {
+        let rest = content.bytes.slice(start..);
+        let chunks = futures::stream::unfold(rest, |mut rest| async move {
             let chunk = rest.split_to(rest.len().min(MAX_CHUNK));
             (!chunk.is_empty()).then(|| (Ok(FetchResponse { chunk: chunk.into() }), rest))
         });
-        // The permit lives as long as the stream.
-        Ok(Response::new(chunks.inspect(move |_| _ = &permit).boxed()))
+        // The permit and the content's place live as long as the stream.
+        Ok(Response::new(chunks.inspect(move |_| _ = (&permit, &content)).boxed()))
     }
 }
 

@@ -2,7 +2,10 @@
 //! the place where the wire meets the model. What is done about what an agent says is behind the `AgentDoor` port.
 
 mod access;
+mod admission;
 mod agent;
+mod anteroom;
+mod contents;
 mod convert;
 mod enrolment;
 mod lanes;
@@ -17,6 +20,7 @@ mod status;
 mod tls;
 
 pub use access::OPEN_METHODS;
+pub use admission::Arrivals;
 pub use limits::Limits;
 pub use outbox::OutStream;
 pub use serve::{Gateway, GatewayConfig, GatewayError};

@@ -1,8 +1,11 @@
 //! Who is at the other end of a connection: the node that its verified certificate names. A name that an agent merely says is
 //! never looked at.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use rebar_model::NodeName;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
@@ -16,6 +19,23 @@ pub(crate) struct Peer {
     pub(crate) node: NodeName,
     /// Closes the connection at once.
     pub(crate) hang_up: CancellationToken,
+    /// Its place among those that are coming in, until it is in.
+    pub(crate) arrival: Arrival,
+}
+
+/// A place among those that are coming in; dropped, it is given up all the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Arrival {
+    pub(crate) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(Mutex::new(Some(permit))))
+    }
+
+    /// Leaves the place to the next.
+    pub(crate) fn is_over(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
 }
 
 /// What a node's certificate says.

@@ -1,7 +1,7 @@
 //! The listener and its connections: TLS, who is there, HTTP/2, limits, an orderly stop. What is said on a connection is the
 //! services' business.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -12,24 +12,30 @@ use rebar_proto::{
     MAX_MESSAGE,
     v1::{agent_server::AgentServer, enrolment_server::EnrolmentServer},
 };
+use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::service::Routes;
 
 use crate::{
     access::guard,
+    admission::{Admission, Answer, Arrivals},
     agent::AgentService,
+    anteroom,
+    contents::Contents,
     enrolment::EnrolmentService,
     limits::{
-        ENROL_MESSAGE, FETCHES, HANDSHAKES, HEADERS, IDENTITY_AGE, IDENTITY_RETRY, KEEPALIVE_EVERY, KEEPALIVE_PATIENCE,
-        Limits, STOP, STREAMS_PER_CONNECTION,
+        BACKLOG, ENROL_MESSAGE, HEADERS, IDENTITY_AGE, IDENTITY_RETRY, KEEPALIVE_EVERY, KEEPALIVE_PATIENCE, Limits,
+        SILENCE, STOP, STREAMS_PER_CONNECTION, UNSENT,
     },
-    peer::{self, Named, Peer},
+    peer::{self, Arrival, Named, Peer},
     sessions::Sessions,
     tls::{self, TlsError},
 };
@@ -45,6 +51,8 @@ pub struct GatewayConfig {
     pub sans: Vec<String>,
     /// Limits; the defaults are meant for production.
     pub limits: Limits,
+    /// Where it is counted who came; for who wants to know.
+    pub arrivals: Arc<Arrivals>,
 }
 
 /// Why the door could not be opened.
@@ -53,9 +61,21 @@ pub enum GatewayError {
     /// No certificate, or none that works.
     #[error("the agents' door has no TLS: {0}")]
     Tls(#[from] TlsError),
+    /// No thread for handshakes.
+    #[error("the agents' door cannot carry out handshakes: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 impl Gateway {
+    /// Listens where agents are to come in. Who comes while the door is busy waits in the kernel, which is where thousands that lost
+    /// their engine at once are for a moment.
+    pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    }
+
     /// Serves agents until cancelled. An error means that nothing was served.
     pub async fn serve(
         listener: TcpListener,
@@ -65,7 +85,7 @@ impl Gateway {
         config: GatewayConfig,
         stop: CancellationToken,
     ) -> Result<(), GatewayError> {
-        let GatewayConfig { sans, limits } = config;
+        let GatewayConfig { sans, limits, arrivals } = config;
         // Dropping this future must end the tasks too.
         let stop = stop.child_token();
         let _ending = stop.clone().drop_guard();
@@ -73,7 +93,8 @@ impl Gateway {
         let house = Arc::new(House {
             routes: routes(door, authority.clone(), clock.clone(), &limits, &tasks, &stop),
             clock: clock.clone(),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            anteroom: anteroom::open(stop.clone())?,
+            admission: Admission::new(&limits, arrivals, Instant::now()),
             anonymous: Arc::new(Semaphore::new(limits.anonymous_connections)),
             nodes: Arc::new(Semaphore::new(limits.connections)),
             limits,
@@ -123,7 +144,8 @@ fn routes(
 ) -> Routes {
     let enrolment = EnrolmentService { door: door.clone(), authority: authority.clone(), clock: clock.clone() };
     let sessions = Sessions::new(door.clone(), clock.clone(), limits.clone(), tasks.clone(), stop.clone());
-    let agent = AgentService { sessions, door, authority, clock, fetches: Arc::new(Semaphore::new(FETCHES)) };
+    let fetches = Arc::new(Semaphore::new(limits.fetches));
+    let agent = AgentService { sessions, door, authority, clock, fetches, contents: Contents::default() };
     Routes::default()
         .add_service(EnrolmentServer::new(enrolment).max_decoding_message_size(ENROL_MESSAGE))
         .add_service(
@@ -132,12 +154,26 @@ fn routes(
         .prepare()
 }
 
+/// A connection as it is below TLS, and below HTTP/2.
+type Wire = Pin<Box<TimeoutStream<TcpStream>>>;
+type Tls = TlsStream<Wire>;
+
+/// Sets a connection up: it ends when the other side is silent, and keeps little waiting in the kernel.
+fn wire(tcp: TcpStream) -> std::io::Result<Wire> {
+    tcp.set_nodelay(true)?;
+    SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT)?;
+    let mut wire = TimeoutStream::new(tcp);
+    wire.set_read_timeout(Some(SILENCE));
+    Ok(Box::pin(wire))
+}
+
 /// What all connections share.
 struct House {
     routes: Routes,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    handshakes: Arc<Semaphore>,
+    admission: Admission,
+    anteroom: Handle,
     anonymous: Arc<Semaphore>,
     nodes: Arc<Semaphore>,
     stop: CancellationToken,
@@ -145,48 +181,36 @@ struct House {
 
 impl House {
     fn admit(self: &Arc<Self>, tcp: TcpStream, acceptor: TlsAcceptor, tasks: &TaskTracker) {
-        let Ok(permit) = self.handshakes.clone().try_acquire_owned() else {
-            tracing::warn!(limit = HANDSHAKES, "connection refused: too many handshakes");
-            return;
+        let permit = match self.admission.ask(Instant::now()) {
+            Answer::Come(permit) => permit,
+            Answer::Later(after) => {
+                tracing::debug!(?after, "connection told to come back");
+                return self.admission.send_away(tcp, after, tasks);
+            }
         };
         let house = self.clone();
         tasks.spawn(async move {
             let stop = house.stop.clone();
+            // Made here, since its timer outlives the thread that the handshake is on.
+            let Ok(wire) = wire(tcp) else { return };
+            let greeted = house.anteroom.spawn(greet(wire, acceptor, house.limits.handshake));
             let greeted = tokio::select! {
                 () = stop.cancelled() => return,
-                greeted = house.greet(tcp, acceptor) => greeted,
+                greeted = greeted => greeted,
             };
-            drop(permit);
-            if let Some(tls) = greeted {
-                house.host(tls).await;
+            if let Ok(Some(tls)) = greeted {
+                house.host(tls, Arrival::new(permit)).await;
             }
         });
     }
 
-    async fn greet(&self, tcp: TcpStream, acceptor: TlsAcceptor) -> Option<TlsStream<TcpStream>> {
-        let from = tcp.peer_addr().ok()?;
-        if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%from, %error, "connection without nodelay");
-        }
-        match timeout(self.limits.handshake, acceptor.accept(tcp)).await {
-            Ok(Ok(tls)) => Some(tls),
-            Ok(Err(error)) => {
-                tracing::info!(%from, %error, "handshake refused");
-                None
-            }
-            Err(_) => {
-                tracing::info!(%from, "handshake took too long");
-                None
-            }
-        }
-    }
-
     /// Serves a connection to its end.
-    async fn host(&self, tls: TlsStream<TcpStream>) {
+    async fn host(&self, tls: Tls, arrival: Arrival) {
         let named = who(&tls);
         let Some(permit) = self.seat(named.as_ref()) else { return };
         let hang_up = CancellationToken::new();
-        let peer = named.as_ref().map(|it| Peer { node: it.node.clone(), hang_up: hang_up.clone() });
+        let of = |it: &Named| Peer { node: it.node.clone(), hang_up: hang_up.clone(), arrival: arrival.clone() };
+        let peer = named.as_ref().map(of);
         let service = service_fn(|request: Request<Incoming>| guard(self.routes.clone(), peer.clone(), request));
         let connection = builder().serve_connection(TokioIo::new(tls), service);
         let mut connection = Box::pin(connection);
@@ -199,11 +223,22 @@ impl House {
             }
             () = hang_up.cancelled() => {}
             () = over => tracing::info!(node = named.as_ref().map(|it| it.node.as_str()), "connection is too old"),
+            () = self.arrive(named.as_ref(), &arrival) => {}
             ended = connection.as_mut() => if let Err(error) = ended {
                 tracing::debug!(node = named.as_ref().map(|it| it.node.as_str()), %error, "connection broke");
             }
         }
         drop(permit);
+    }
+
+    /// Gives up the place among those that come in, where no welcome does: a stranger has arrived when it is here, and a node that
+    /// says nothing must not keep others out. Never resolves.
+    async fn arrive(&self, named: Option<&Named>, arrival: &Arrival) {
+        if named.is_some() {
+            tokio::time::sleep(self.limits.hello).await;
+        }
+        arrival.is_over();
+        std::future::pending().await
     }
 
     /// A place among the connections. Strangers have their own, so that they cannot keep nodes out.
@@ -228,12 +263,28 @@ impl House {
     }
 }
 
+/// Carries out a handshake.
+async fn greet(wire: Wire, acceptor: TlsAcceptor, patience: Duration) -> Option<Tls> {
+    let from = wire.get_ref().peer_addr().ok();
+    match timeout(patience, acceptor.accept(wire)).await {
+        Ok(Ok(tls)) => Some(tls),
+        Ok(Err(error)) => {
+            tracing::info!(?from, %error, "handshake refused");
+            None
+        }
+        Err(_) => {
+            tracing::info!(?from, "handshake took too long");
+            None
+        }
+    }
+}
+
 /// The node whose certificate was verified in the handshake.
-fn who(tls: &TlsStream<TcpStream>) -> Option<Named> {
-    let (tcp, session) = tls.get_ref();
+fn who(tls: &Tls) -> Option<Named> {
+    let (wire, session) = tls.get_ref();
     let certificate = session.peer_certificates()?.first()?;
     peer::named(certificate)
-        .inspect_err(|error| tracing::warn!(from = ?tcp.peer_addr().ok(), %error, "certificate of no node"))
+        .inspect_err(|error| tracing::warn!(from = ?wire.get_ref().peer_addr().ok(), %error, "certificate of no node"))
         .ok()
 }
 

@@ -185,6 +185,7 @@ impl Session {
         if let Err(full) = outbox.push(convert::welcome(epoch, node)) {
             return full.into();
         }
+        self.peer.arrival.is_over();
         tracing::info!(%node, session = id.0, %epoch, "session open");
         loop {
             if let Err(end) = self.turn(open, &mut inbound, outbox).await {
@@ -284,5 +285,13 @@ impl Open {
 fn broken(status: &Status) -> End {
     // What is too large or not Protobuf is the agent's doing; tonic gives the second no code of its own.
     let undecodable = status.code() == Code::OutOfRange || status.message().starts_with("failed to decode");
-    if undecodable { convert::undecodable(status.message()).into() } else { End::Broken(status.message().to_owned()) }
+    if undecodable {
+        return convert::undecodable(status.message()).into();
+    }
+    let causes = std::iter::successors(std::error::Error::source(status), |it| it.source());
+    let Some(cause) = causes.last() else { return End::Broken(status.message().to_owned()) };
+    match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(std::io::ErrorKind::TimedOut) => End::Silent,
+        _ => End::Broken(cause.to_string()),
+    }
 }

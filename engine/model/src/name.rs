@@ -216,10 +216,10 @@ mod tests {
 
     #[test]
     fn names_follow_the_rule() {
-        for good in ["a", "n1", "prod-w-17", "kubelet"] {
+        for good in ["a", "n1", "prod-w-17", "kubelet", &"x".repeat(MAX_NAME)] {
             assert!(NodeName::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "-a", "a-", "a--b", "1a", "A", "a_b", "a.b", &"x".repeat(64)] {
+        for bad in ["", "-a", "a-", "a--b", "1a", "A", "a_b", "a.b", &"x".repeat(MAX_NAME + 1)] {
             assert!(NodeName::new(bad).is_err(), "{bad}");
         }
     }

@@ -1,17 +1,23 @@
 //! The engine with its agents' door in a process of its own, so that its memory and CPU time are its own. It is told what to do on
 //! standard input, a word a line, and answers in lines of JSON on standard output; [`Host`] is the other end of that.
 
-use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    process::Stdio,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
-use rebar_gateway::{Gateway, GatewayConfig};
+use rebar_gateway::{Arrivals, Gateway, GatewayConfig};
 use rebar_model::{NodeName, Seq};
 use rebar_ports::{Authority as _, Clock as _};
 use rebar_services::{AuthorityConfig, EngineAuthority};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines, Stdin, stdin},
-    net::TcpListener,
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 use tokio_util::sync::CancellationToken;
@@ -37,6 +43,20 @@ pub struct Args {
     /// How many roles stand in one chain
     #[arg(long, default_value_t = 8)]
     pub depth: usize,
+    /// Where its database is kept, and found again; a directory of its own where nothing is said
+    #[arg(long)]
+    pub directory: Option<PathBuf>,
+    /// Where the agents' door is
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub door: SocketAddr,
+}
+
+impl Args {
+    /// An engine on a SQLite database of its own, at any free port.
+    pub fn sized(nodes: usize, roles: usize, depth: usize) -> Self {
+        let door = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { database: Database::Sqlite, nodes, roles, depth, directory: None, door }
+    }
 }
 
 /// What agents need to come in.
@@ -61,20 +81,30 @@ pub struct Seen {
     pub cpu_seconds: f64,
     /// Its memory at the end, in MiB.
     pub memory_mb: f64,
+    /// Connections that it told to come back so far.
+    pub sent_away: u64,
+    /// The most that were coming in at one time so far.
+    pub most_coming: usize,
 }
 
 /// Serves until standard input ends.
 pub async fn serve(args: Args) -> Result<()> {
-    let stage = Stage::start(args.database).await?;
-    let nodes = stage.add_nodes(args.nodes).await?;
-    stage.deploy(Shape { roles: args.roles, depth: args.depth }, &nodes).await?;
+    let stage = match &args.directory {
+        Some(directory) => Stage::in_directory(directory).await?,
+        None => Stage::start(args.database).await?,
+    };
+    let mut nodes: Vec<NodeName> = stage.handle.read(|world| world.nodes().keys().cloned().collect());
+    if nodes.is_empty() {
+        nodes = stage.add_nodes(args.nodes).await?;
+        stage.deploy(Shape { roles: args.roles, depth: args.depth }, &nodes).await?;
+    }
     let now = SystemClock.now();
     let authority = EngineAuthority::start(AuthorityConfig::default(), stage.vault.as_ref(), now).await?;
     let key = rcgen::KeyPair::generate()?;
     let csr = rcgen::CertificateParams::new(Vec::new())?.serialize_request(&key)?.pem()?;
     let sign = |node: &NodeName| Ok((node.clone(), authority.sign_agent(&csr, node, now)?));
     let certificates = nodes.iter().map(sign).collect::<Result<_>>()?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = Gateway::listen(args.door)?;
     say(&Ready {
         address: listener.local_addr()?,
         ca_pem: authority.ca_pem().to_owned(),
@@ -82,17 +112,18 @@ pub async fn serve(args: Args) -> Result<()> {
         certificates,
     })?;
     let stop = CancellationToken::new();
-    let config = GatewayConfig { sans: Vec::new(), limits: rebar_gateway::Limits::default() };
+    let config = GatewayConfig::default();
+    let arrivals = config.arrivals.clone();
     let (door, clock) = (Arc::new(stage.handle.clone()), Arc::new(SystemClock));
     let serving = tokio::spawn(Gateway::serve(listener, door, Arc::new(authority), clock, config, stop.clone()));
-    obey(&stage, BufReader::new(stdin()).lines()).await?;
+    obey(&stage, &arrivals, BufReader::new(stdin()).lines()).await?;
     stop.cancel();
     serving.await??;
     stage.end().await;
     Ok(())
 }
 
-async fn obey(stage: &Stage, mut orders: Lines<BufReader<Stdin>>) -> Result<()> {
+async fn obey(stage: &Stage, arrivals: &Arrivals, mut orders: Lines<BufReader<Stdin>>) -> Result<()> {
     while let Some(order) = orders.next_line().await? {
         let watch = Watch::start()?;
         match order.split_once(' ').unwrap_or((&order, "")) {
@@ -109,7 +140,13 @@ async fn obey(stage: &Stage, mut orders: Lines<BufReader<Stdin>>) -> Result<()> 
             _ => bail!("unknown order `{order}`"),
         }
         let (seconds, cpu_seconds) = watch.seconds()?;
-        say(&Seen { seconds, cpu_seconds, memory_mb: memory_mb()? })?;
+        say(&Seen {
+            seconds,
+            cpu_seconds,
+            memory_mb: memory_mb()?,
+            sent_away: arrivals.sent_away.load(Ordering::Relaxed),
+            most_coming: arrivals.most_at_once.load(Ordering::Relaxed),
+        })?;
     }
     Ok(())
 }
@@ -140,7 +177,7 @@ fn say(value: &impl Serialize) -> Result<()> {
 pub struct Host {
     /// What agents need to come in.
     pub ready: Ready,
-    _process: Child,
+    process: Child,
     orders: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
@@ -153,8 +190,10 @@ impl Host {
             Database::Postgres => "postgres",
         };
         let numbers = [("--nodes", args.nodes), ("--roles", args.roles), ("--depth", args.depth)];
+        let directory = args.directory.iter().flat_map(|it| ["--directory".into(), it.as_os_str().to_owned()]);
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["host", "--database", database])
+            .args(["host", "--database", database, "--door", &args.door.to_string()])
+            .args(directory)
             .args(numbers.iter().flat_map(|(name, number)| [(*name).to_owned(), number.to_string()]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -164,7 +203,12 @@ impl Host {
         let answers = process.stdout.take().context("the engine's process has no standard output")?;
         let mut answers = BufReader::new(answers).lines();
         let ready = read(&mut answers).await?;
-        Ok(Self { ready, _process: process, orders, answers })
+        Ok(Self { ready, process, orders, answers })
+    }
+
+    /// Kills it, as a power cut would.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.process.kill().await?)
     }
 
     /// Has it do something, and waits until that is done.

@@ -1,6 +1,6 @@
 //! The real engine over a real database, with nodes and a deployment, ready to be measured. Who plays the agents is `agents.rs`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
@@ -37,7 +37,7 @@ pub struct Stage {
     engine: Engine,
     stop: CancellationToken,
     _server: Option<Server>,
-    _directory: TempDir,
+    _directory: Option<TempDir>,
 }
 
 impl Stage {
@@ -52,7 +52,16 @@ impl Stage {
                 (Some(server), address)
             }
         };
-        let store = Arc::new(SqlStore::open(&address, SealKey::new([7; 32])).await?);
+        Self::open(&address, server, Some(directory)).await
+    }
+
+    /// Starts an engine on a SQLite database in a directory that somebody else keeps.
+    pub async fn in_directory(directory: &Path) -> Result<Self> {
+        Self::open(&directory.join("rebar.db").display().to_string(), None, None).await
+    }
+
+    async fn open(address: &str, server: Option<Server>, directory: Option<TempDir>) -> Result<Self> {
+        let store = Arc::new(SqlStore::open(address, SealKey::new([7; 32])).await?);
         let ports = Ports {
             store: store.clone(),
             logs: store.clone(),

@@ -1,14 +1,18 @@
 //! Simulated agents over the real wire: mutual TLS, HTTP/2, the session of the protocol. They say at once that what they are sent is
 //! done; what they do not do is keep a journal and run anything.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use hyper_util::rt::TokioIo;
 use rebar_model::NodeName;
 use rebar_ports::ENGINE_NAME;
 use rebar_proto::{
-    MAX_MESSAGE,
+    MAX_MESSAGE, MAX_NOTICE, read_notice,
     v1::{
         AgentMessage, AttemptResult, Dispatch, Facts, Heartbeat, Hello, Started, Succeeded, agent_client::AgentClient,
         agent_message::Body, attempt_result::Outcome, engine_message,
@@ -25,6 +29,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::io::InspectReader;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::host::Ready;
@@ -43,7 +48,12 @@ pub fn connect(ready: &Ready) -> Result<JoinSet<Result<()>>> {
         let (node, address, gate) = (node.clone(), ready.address, gate.clone());
         agents.spawn(async move {
             let permit = gate.acquire_owned().await?;
-            let channel = dial(address, tls).await?;
+            let channel = loop {
+                match dial(address, tls.clone()).await? {
+                    Dialled::Open(channel) => break channel,
+                    Dialled::Later(after) => tokio::time::sleep(after).await,
+                }
+            };
             drop(permit);
             session(channel, &node).await
         });
@@ -51,7 +61,8 @@ pub fn connect(ready: &Ready) -> Result<JoinSet<Result<()>>> {
     Ok(agents)
 }
 
-fn tls(ready: &Ready, certificate: &str) -> Result<ClientConfig> {
+/// TLS as the agent with this certificate.
+pub fn tls(ready: &Ready, certificate: &str) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for ca in CertificateDer::pem_slice_iter(ready.ca_pem.as_bytes()) {
         roots.add(ca?)?;
@@ -65,24 +76,43 @@ fn tls(ready: &Ready, certificate: &str) -> Result<ClientConfig> {
     Ok(config)
 }
 
-async fn dial(address: SocketAddr, tls: Arc<ClientConfig>) -> Result<Channel> {
+/// What came of a call at the door.
+pub enum Dialled {
+    /// A connection.
+    Open(Channel),
+    /// There is no room; come back after so long.
+    Later(Duration),
+}
+
+/// Opens a connection, if there is room for one.
+pub async fn dial(address: SocketAddr, tls: Arc<ClientConfig>) -> Result<Dialled> {
     let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
-    let stream = TlsConnector::from(tls).connect(ServerName::try_from(ENGINE_NAME)?, tcp).await?;
+    let beginning = Arc::new(Mutex::new(Vec::new()));
+    let heard = beginning.clone();
+    let tcp = InspectReader::new(tcp, move |bytes: &[u8]| {
+        let mut beginning = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MAX_NOTICE.saturating_sub(beginning.len());
+        beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    });
+    let stream = match TlsConnector::from(tls).connect(ServerName::try_from(ENGINE_NAME)?, tcp).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            let notice = read_notice(&beginning.lock().unwrap_or_else(PoisonError::into_inner));
+            return notice.map(Dialled::Later).ok_or(error.into());
+        }
+    };
     let mut once = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_| {
         std::future::ready(once.take().ok_or_else(|| std::io::Error::other("the connection is over")))
     });
-    Ok(Endpoint::from_static("http://engine.rebar").connect_with_connector(connector).await?)
+    Ok(Dialled::Open(Endpoint::from_static("http://engine.rebar").connect_with_connector(connector).await?))
 }
 
 async fn session(channel: Channel, node: &NodeName) -> Result<()> {
     let mut client = AgentClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let (out, said) = mpsc::channel(OUTBOUND);
-    let hello = Hello { agent_version: "bench".to_owned(), boot_id: "bench".to_owned(), epoch: 0, held: Vec::new() };
-    say(&out, Body::Hello(hello)).await?;
-    let facts = serde_json::json!({"hostname": node, "memory_mb": 1_024});
-    say(&out, Body::Facts(Facts { json: facts.to_string() })).await?;
+    greet(&out, node).await?;
     let mut inbound = client.session(ReceiverStream::new(said)).await?.into_inner();
     while let Some(message) = inbound.message().await? {
         match message.body {
@@ -92,6 +122,14 @@ async fn session(channel: Channel, node: &NodeName) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says hello, and what the machine is like.
+pub async fn greet(out: &mpsc::Sender<AgentMessage>, node: &NodeName) -> Result<()> {
+    let hello = Hello { agent_version: "bench".to_owned(), boot_id: "bench".to_owned(), epoch: 0, held: Vec::new() };
+    say(out, Body::Hello(hello)).await?;
+    let facts = serde_json::json!({"hostname": node, "memory_mb": 1_024});
+    say(out, Body::Facts(Facts { json: facts.to_string() })).await
 }
 
 /// Says that an attempt is in the journal, and in the same breath that it has ended.
@@ -109,6 +147,7 @@ async fn carry_out(out: &mpsc::Sender<AgentMessage>, dispatch: Dispatch) -> Resu
     say(out, Body::Result(result)).await
 }
 
-async fn say(out: &mpsc::Sender<AgentMessage>, body: Body) -> Result<()> {
+/// Says something to the engine.
+pub async fn say(out: &mpsc::Sender<AgentMessage>, body: Body) -> Result<()> {
     out.send(AgentMessage { body: Some(body) }).await.ok().context("the session is over")
 }

@@ -22,8 +22,13 @@ pub struct AgentProcess {
 impl AgentProcess {
     /// Starts the agent of a state directory.
     pub(crate) fn start(state: &Path, namespace: Option<PathBuf>) -> Self {
+        Self::start_by(command(namespace.as_deref()), state, namespace)
+    }
+
+    /// The same by a command that leads to it.
+    pub(crate) fn start_by(mut command: Command, state: &Path, namespace: Option<PathBuf>) -> Self {
         let log = File::options().create(true).append(true).open(log_of(state));
-        let child = command(namespace.as_deref())
+        let child = command
             .arg("run")
             .arg("--state")
             .arg(state)

@@ -298,6 +298,11 @@ impl House {
         AgentProcess::start(state, None)
     }
 
+    /// Starts the agent of a state directory by a command that leads to it.
+    pub fn start_agent_by(&self, command: Command, state: &Path) -> AgentProcess {
+        AgentProcess::start_by(command, state, None)
+    }
+
     /// Waits until a node is here and has reported.
     pub fn here(&self, name: &str) {
         eventually(&format!("{name} is here"), || {

@@ -4,6 +4,7 @@
 
 mod agent;
 mod house;
+mod link;
 mod network;
 mod page;
 mod run;
@@ -13,6 +14,7 @@ mod wait;
 pub use agent::AgentProcess;
 pub use house::{Database, House};
 pub use network::{Network, Port, Weather};
+pub use link::{Line, Quality};
 pub use page::{Block, blocks};
 pub use run::{Done, bin, root};
 pub use storm::{Storm, seed};

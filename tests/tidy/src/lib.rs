@@ -5,12 +5,14 @@ mod code;
 mod codes;
 mod files;
 mod floors;
+mod limits;
 mod markdown;
 
 pub use code::{Part, mask, outside_tests};
 pub use codes::{code_pages, codes_in};
 pub use files::{File, read, root};
 pub use floors::{Crate, Row, check, heavy, table};
+pub use limits::{differing_limits, limits_in, limits_of};
 pub use markdown::{broken_checkers, broken_links, broken_paths};
 
 /// The forbidden words of a file, each with its line. Pieced together here, so that this file does not break its own rule.

@@ -7,8 +7,8 @@ use std::{
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use rebar_tidy::{
-    Crate, File, Part, Row, broken_checkers, broken_links, broken_paths, check, code_pages, forbidden_words, heavy,
-    mask, outside_tests, read, root, table,
+    Crate, File, Part, Row, broken_checkers, broken_links, broken_paths, check, code_pages, differing_limits,
+    forbidden_words, heavy, mask, outside_tests, read, root, table,
 };
 
 /// The most lines of a source file.
@@ -201,6 +201,11 @@ fn links_resolve() {
 fn errors_have_pages() {
     // RB1xxx are numbers of the linter, which compares them itself.
     none("every RBnnnn has a page, and every page a number", code_pages(&FILES, "RB2000"));
+}
+
+#[test]
+fn limits_are_told() {
+    none("docs/limits.md and the limits in the code have to agree", differing_limits(&FILES, file("docs/limits.md")));
 }
 
 #[test]

@@ -20,6 +20,9 @@ use crate::{
 /// A supervisor that has been told to end its attempt needs its own grace and a little more.
 const KILL_PATIENCE: Duration = Duration::from_secs(20);
 
+/// An attempt has ended, and its log is being said for this long: from here on its result does not wait for it.
+const RESULT_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Who runs an attempt.
 #[derive(Debug)]
 pub(crate) enum Stage {
@@ -61,24 +64,36 @@ pub(crate) struct Attempt {
     pub(crate) dir: AttemptDir,
     pub(crate) stage: Stage,
     pub(crate) reader: Option<Reader>,
+    /// Since when the end of the log is waited for, and whether that was found too long in this session.
+    ending: Option<(Instant, bool)>,
     progress: Option<status::Progress>,
     kill: Kill,
 }
 
 impl Attempt {
     pub(crate) fn new(dir: AttemptDir, stage: Stage) -> Self {
-        Self { dir, stage, reader: None, progress: None, kill: Kill::No }
+        Self { dir, stage, reader: None, ending: None, progress: None, kill: Kill::No }
     }
 
     /// Reads the log from here, in this session.
     pub(crate) fn read_from(&mut self, offset: u64) {
         self.reader = Some(Reader::new(&self.dir.log(), offset));
+        self.ending = None;
     }
 
-    /// What the log has to say: a piece, or that there will be none.
-    pub(crate) fn next_log(&mut self) -> Option<Local> {
+    /// Whether the result should wait no longer for the end of the log; true once a session.
+    pub(crate) fn is_late(&mut self) -> bool {
+        if self.reader.is_none() || !matches!(self.stage, Stage::Ended) {
+            return false;
+        }
+        let (since, was_late) = self.ending.get_or_insert_with(|| (Instant::now(), false));
+        !*was_late && since.elapsed() >= RESULT_PATIENCE && !std::mem::replace(was_late, true)
+    }
+
+    /// What the log has to say: a piece of at most so many bytes, or that there will be none.
+    pub(crate) fn next_log(&mut self, most: usize) -> Option<Local> {
         let attempt = self.dir.attempt();
-        match self.reader.as_mut()?.next() {
+        match self.reader.as_mut()?.next(most) {
             Ok(Some(record)) => Some(Local::Log(LogChunk {
                 attempt,
                 offset: record.offset,

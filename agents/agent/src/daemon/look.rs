@@ -82,21 +82,28 @@ impl Daemon {
         }
     }
 
-    /// Reads logs for as long as the session takes them.
+    /// Reads logs for as long as the session takes them, of one attempt after the other.
     pub(super) fn pump(&mut self) {
-        let attempts: Vec<u64> =
-            self.attempts.iter().filter(|(_, held)| held.reader.is_some()).map(|(attempt, _)| *attempt).collect();
-        for attempt in attempts {
-            while self.pending.len() < MAX_PENDING {
-                let Some(said) = self.attempts.get_mut(&attempt).and_then(Attempt::next_log) else { break };
+        let reading = |(attempt, held): (&u64, &Attempt)| held.reader.is_some().then_some(*attempt);
+        let later = self.attempts.range(self.turn.saturating_add(1)..).filter_map(reading);
+        let mut order: Vec<u64> = later.chain(self.attempts.range(..=self.turn).filter_map(reading)).collect();
+        while !order.is_empty() {
+            let mut left = Vec::with_capacity(order.len());
+            for attempt in order {
+                let room = self.window.room(self.started.elapsed());
+                let Some(room) = room.filter(|_| self.pending.len() < MAX_PENDING) else { return };
+                let Some(said) = self.attempts.get_mut(&attempt).and_then(|held| held.next_log(room)) else { continue };
+                self.turn = attempt;
+                left.push(attempt);
                 for output in self.link.handle(Input::Local(said)) {
                     self.carry_out(output);
                 }
             }
+            order = left;
         }
     }
 
-    /// An attempt has ended. Its log is said before its end.
+    /// An attempt has ended. Its log is said before its end, unless that takes long.
     pub(super) fn end(&mut self, attempt: u64, result: AttemptResult) {
         let Some(held) = self.attempts.get_mut(&attempt) else { return };
         held.stage = Stage::Ended;

@@ -6,10 +6,10 @@ use std::{
     fs::File,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rebar_link::{Input, Link, Local, Recovered, RecoveredAttempt, RecoveredState, Session};
+use rebar_link::{Input, Link, Local, Recovered, RecoveredAttempt, RecoveredState, Session, Window};
 use rebar_proto::v1::{AgentMessage, UpgradeFailed, engine_message};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::{
@@ -66,6 +66,9 @@ const FACTS_EVERY: Duration = Duration::from_mins(1);
 /// How often a state that is in use is tried again, and the pause in between.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// An agent that has said nothing for this long says that it is there. Pings are answered sooner, but on a line that is full of
+/// something else they come late.
+const QUIET_AFTER: Duration = Duration::from_secs(5);
 /// Events of tasks that the daemon has not taken yet.
 const MAX_EVENTS: usize = 64;
 
@@ -76,6 +79,8 @@ pub struct Options {
     pub state: PathBuf,
     /// An enrolment file, for a machine without an identity.
     pub enrol: PathBuf,
+    /// What the logs of all attempts may take on disk together, in bytes.
+    pub spools: u64,
 }
 
 /// Why an agent ended that nothing is wrong with.
@@ -93,7 +98,7 @@ pub async fn run(options: &Options, stop: CancellationToken) -> Result<Ended, Er
     let lock = lock(&state).await?;
     let ear = knock::listen(state.root())?;
     // What is on disk goes on before anybody asks whether the engine is there.
-    let mut daemon = Daemon::recover(state.clone(), lock)?;
+    let mut daemon = Daemon::recover(state.clone(), options.spools, lock)?;
     let (events, mut sessions) = mpsc::channel(MAX_EVENTS);
     let door = tokio::spawn(open_door(state, options.enrol.clone(), events, stop.clone()));
     daemon.run(&ear, &mut sessions, &stop).await;
@@ -138,7 +143,12 @@ async fn open_door(
                 stop.cancel();
                 return Err(error);
             }
-            Err(error) => tracing::warn!(%error, "not enrolled yet"),
+            Err(error) => {
+                tracing::warn!(%error, "not enrolled yet");
+                if let Error::Busy { after, .. } = error {
+                    backoff.told(after);
+                }
+            }
         }
         tokio::time::sleep(backoff.next(rand::random())).await;
     };
@@ -162,6 +172,13 @@ struct Daemon {
     attempts: BTreeMap<u64, Attempt>,
     line: Option<Line>,
     pending: VecDeque<AgentMessage>,
+    /// What of all logs is on its way.
+    window: Window,
+    /// The attempt whose log was read last: the others are next.
+    turn: u64,
+    /// From when the times of the window count.
+    started: Instant,
+    said_at: Instant,
     channel: watch::Sender<Option<Channel>>,
     starter: Starter,
     begun: mpsc::Receiver<Begun>,
@@ -179,7 +196,7 @@ struct Daemon {
 
 impl Daemon {
     /// Goes on from what the disk holds.
-    fn recover(state: State, lock: File) -> Result<Self, Error> {
+    fn recover(state: State, spools: u64, lock: File) -> Result<Self, Error> {
         let boot_id = clock::boot_id();
         let found = journal::recover(&state, &boot_id)?;
         let mut recovered = Recovered {
@@ -192,7 +209,7 @@ impl Daemon {
         let fetcher = Arc::new(Fetcher::new(state.clone(), channel.subscribe()));
         let (ready, staged) = mpsc::channel(MAX_EVENTS);
         let stager = Stager { state: state.clone(), fetcher: fetcher.clone(), staged: ready };
-        let starter = Starter { state: state.clone(), boot_id: boot_id.clone(), fetcher, reports };
+        let starter = Starter { state: state.clone(), boot_id: boot_id.clone(), spools, fetcher, reports };
         let mut daemon = Self {
             state,
             boot_id,
@@ -200,6 +217,10 @@ impl Daemon {
             attempts: BTreeMap::new(),
             line: None,
             pending: VecDeque::new(),
+            window: Window::default(),
+            turn: 0,
+            started: Instant::now(),
+            said_at: Instant::now(),
             channel,
             starter,
             begun,
@@ -256,6 +277,7 @@ impl Daemon {
     ) {
         let mut look = ticks(LOOK_EVERY);
         let mut compare = ticks(FACTS_EVERY);
+        let mut quiet = ticks(LOOK_EVERY);
         let mut datagram = [0; 16];
         while self.candidate.is_none() {
             let outbound = self.line.as_ref().map(|line| line.opened.outbound.clone());
@@ -282,6 +304,7 @@ impl Daemon {
                     Some(permit) => {
                         if let Some(message) = self.pending.pop_front() {
                             permit.send(message);
+                            self.said_at = Instant::now();
                         }
                         self.pump();
                     }
@@ -291,6 +314,7 @@ impl Daemon {
                 Some(_) = self.tasks.join_next() => {}
                 _ = look.tick(), if self.attempts.values().any(|attempt| attempt.stage.is_live()) => self.look_at_all(),
                 _ = compare.tick(), if self.line.is_some() => self.compare_facts(),
+                _ = quiet.tick(), if self.line.is_some() => self.look_at_line(),
             }
         }
     }
@@ -308,6 +332,9 @@ impl Daemon {
                 self.handle(Input::Connected(session));
             }
             session::Event::Message(message) => {
+                if let Some(engine_message::Body::LogAck(ack)) = &message.body {
+                    self.window.acknowledged(ack.attempt, ack.offset, self.started.elapsed());
+                }
                 let is_welcome = matches!(message.body, Some(engine_message::Body::Welcome(_)));
                 self.handle(Input::Engine(message));
                 if is_welcome
@@ -333,6 +360,7 @@ impl Daemon {
         }
         let _ = self.channel.send(None);
         self.pending.clear();
+        self.window.clear();
         self.attempts.values_mut().for_each(|attempt| attempt.reader = None);
         self.handle(Input::Disconnected);
     }
@@ -345,6 +373,20 @@ impl Daemon {
     /// Takes note of the end of supervisors that tokio does not know.
     fn reap(&mut self) {
         self.children.retain(|pid| matches!(waitpid(Some(*pid), WaitOptions::NOHANG), Ok(None)));
+    }
+
+    /// What is due because of nothing but time: a sign of life, and results whose logs take long.
+    fn look_at_line(&mut self) {
+        if self.pending.is_empty() && self.said_at.elapsed() >= QUIET_AFTER {
+            self.handle(Input::Local(Local::Quiet));
+        }
+        let late: Vec<u64> =
+            self.attempts.iter_mut().filter_map(|(attempt, held)| held.is_late().then_some(*attempt)).collect();
+        for attempt in late {
+            self.handle(Input::Local(Local::LogTakesLong { attempt }));
+        }
+        // What was too much a second ago may be said now.
+        self.pump();
     }
 
     fn compare_facts(&mut self) {

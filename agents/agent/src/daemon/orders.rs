@@ -1,7 +1,7 @@
 //! Doing what the link decides: starting, ending, keeping and forgetting attempts. How they fare is seen in `look.rs`.
 
 use rebar_link::{Input, Local, Output, Refusal};
-use rebar_proto::v1::{AttemptResult, Dispatch, FailureKind};
+use rebar_proto::v1::{AttemptResult, Dispatch, FailureKind, agent_message};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,6 +26,10 @@ impl Daemon {
         match output {
             Output::Send(message) => {
                 if self.line.is_some() {
+                    if let Some(agent_message::Body::Log(chunk)) = &message.body {
+                        let bytes = chunk.data.len() as u64;
+                        self.window.sent(chunk.attempt, chunk.offset + bytes, bytes, self.started.elapsed());
+                    }
                     self.pending.push_back(message);
                 }
             }
@@ -135,6 +139,7 @@ impl Daemon {
     }
 
     pub(super) fn forget(&mut self, attempt: u64) {
+        self.window.forget(attempt);
         let removed = match self.attempts.remove(&attempt) {
             Some(held) => held.dir.remove(),
             None => Ok(()),

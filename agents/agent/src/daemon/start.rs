@@ -51,6 +51,8 @@ impl Begun {
 pub(crate) struct Starter {
     pub(crate) state: State,
     pub(crate) boot_id: String,
+    /// What the logs of all attempts may take on disk together, in bytes.
+    pub(crate) spools: u64,
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) reports: mpsc::Sender<Begun>,
 }
@@ -76,7 +78,7 @@ impl Starter {
     /// Starts the supervisor of an attempt that is in the journal, and stays until it is gone.
     pub(crate) async fn resume(self, dir: AttemptDir, at_ms: i64) {
         let attempt = dir.attempt();
-        let mut supervisor = match spawn(&dir) {
+        let mut supervisor = match spawn(&dir, self.spools) {
             Ok(supervisor) => supervisor,
             Err(error) => return self.fail(dir, &error).await,
         };
@@ -144,13 +146,14 @@ fn agent_path() -> Result<PathBuf, Error> {
     Ok(text.strip_suffix(" (deleted)").map_or(path.clone(), PathBuf::from))
 }
 
-fn spawn(dir: &AttemptDir) -> Result<Child, Error> {
+fn spawn(dir: &AttemptDir, spools: u64) -> Result<Child, Error> {
     let path = dir.supervisor_log();
     let words = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).at(&path)?;
     let second = words.try_clone().at(&path)?;
     Command::new("/proc/self/exe")
         .arg("supervise")
         .arg(dir.root())
+        .arg(spools.to_string())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(words)

@@ -17,6 +17,8 @@ use crate::{
 
 /// How many archives the cache keeps.
 const MAX_ARCHIVES: usize = 256;
+/// How many bytes it keeps, begun transfers included; the archive used last is kept whatever its size.
+const MAX_CACHE: u64 = 4 * 1024 * 1024 * 1024;
 /// The largest archive, in bytes.
 pub const MAX_ARCHIVE: u64 = 1024 * 1024 * 1024;
 
@@ -76,17 +78,23 @@ pub fn stage(state: &State, digest: &str, dir: &AttemptDir, user: Option<&User>)
 
 /// Throws away the archives that were not used for longest.
 pub fn prune(state: &State) -> Result<(), Error> {
-    let content = state.content();
+    prune_to(&state.content(), MAX_ARCHIVES, MAX_CACHE)
+}
+
+fn prune_to(content: &Path, most: usize, most_bytes: u64) -> Result<(), Error> {
     let mut archives = Vec::new();
-    for entry in fs::read_dir(&content).at(&content)? {
-        let entry = entry.at(&content)?;
-        let modified = entry.metadata().and_then(|metadata| metadata.modified()).at(entry.path())?;
-        archives.push((modified, entry.path()));
+    for entry in fs::read_dir(content).at(content)? {
+        let entry = entry.at(content)?;
+        let metadata = entry.metadata().at(entry.path())?;
+        archives.push((metadata.modified().at(entry.path())?, metadata.len(), entry.path()));
     }
     archives.sort();
-    let surplus = archives.len().saturating_sub(MAX_ARCHIVES);
-    for (_, path) in archives.into_iter().take(surplus) {
-        fs::remove_file(&path).at(&path)?;
+    let mut kept = 0_u64;
+    for (index, (_, bytes, path)) in archives.into_iter().rev().enumerate() {
+        kept = kept.saturating_add(bytes);
+        if index > 0 && (index >= most || kept > most_bytes) {
+            fs::remove_file(&path).at(&path)?;
+        }
     }
     Ok(())
 }
@@ -111,4 +119,37 @@ pub fn give_file(path: &Path, user: &User) -> Result<(), Error> {
 fn describe(error: &io::Error) -> String {
     let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     format!("{error}{source}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_cache_keeps_what_was_used_last_within_number_and_size() {
+        let dir = tempfile::tempdir().expect("directory");
+        let names = || {
+            let entries = fs::read_dir(dir.path()).expect("list");
+            let mut names: Vec<_> =
+                entries.map(|it| it.expect("entry").file_name().to_string_lossy().into_owned()).collect();
+            names.sort();
+            names.concat()
+        };
+        for (age, name) in (1..).zip(["d", "c", "b", "a"]) {
+            let path = dir.path().join(name);
+            fs::write(&path, [0; 100]).expect("archive");
+            let file = File::options().append(true).open(&path).expect("archive");
+            file.set_modified(clock::now() - Duration::from_secs(age)).expect("age");
+        }
+        prune_to(dir.path(), 4, 400).expect("prune");
+        assert_eq!(names(), "abcd");
+        prune_to(dir.path(), 3, 400).expect("prune");
+        assert_eq!(names(), "bcd");
+        prune_to(dir.path(), 3, 299).expect("prune");
+        assert_eq!(names(), "cd");
+        prune_to(dir.path(), 3, 1).expect("prune");
+        assert_eq!(names(), "d", "what is about to be used is not thrown away");
+    }
 }

@@ -1,6 +1,6 @@
-//! The log of an attempt on disk: segments of records, written by the supervisor and read by the agent, at most
-//! [`MAX_SPOOL`] bytes; when that is reached, the middle goes first, since the beginning and the end tell most. An offset is the
-//! position in the log as the role wrote it, so bytes that were thinned away still count.
+//! The log of an attempt on disk: segments of records, written by the supervisor and read by the agent. An offset is the position in
+//! the log as the role wrote it, so bytes that were thinned away still count. What is thinned away, and when, is decided in
+//! `budget.rs`.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,12 +11,15 @@ use std::{
 
 use rebar_proto::MAX_CHUNK;
 
-use crate::error::{Context, Error};
+use crate::{
+    disk::budget::Budget,
+    error::{Context, Error, is_full_disk},
+};
 
-/// The most that the log of one attempt takes on disk.
-pub const MAX_SPOOL: u64 = 64 * 1024 * 1024;
-const SEGMENT: u64 = 4 * 1024 * 1024;
-const MAX_SEGMENTS: usize = (MAX_SPOOL / SEGMENT) as usize;
+/// How much of a log is in one file: what is thinned away at a time.
+pub const SEGMENT: u64 = 256 * 1024;
+/// What is kept of a log that has ended when nothing more can be: its last words.
+pub const MAX_STUB: usize = 1024;
 /// Offset, milliseconds, phase, length.
 const HEADER: usize = 8 + 8 + 4 + 4;
 
@@ -39,53 +42,72 @@ pub struct Record {
 #[derive(Debug)]
 pub struct Writer {
     dir: PathBuf,
-    file: File,
+    budget: Budget,
+    /// The segment that is written to; none before the first word, and after a disk that was full.
+    file: Option<File>,
     in_segment: u64,
     end: u64,
 }
 
 impl Writer {
     /// Goes on after what is there.
-    pub fn open(dir: &Path) -> Result<Self, Error> {
-        let end = end(dir)?;
-        Ok(Self { dir: dir.to_owned(), file: create_segment(dir, end)?, in_segment: 0, end })
+    pub fn open(dir: &Path, budget: Budget) -> Result<Self, Error> {
+        Ok(Self { dir: dir.to_owned(), budget, file: None, in_segment: 0, end: end(dir)? })
     }
 
-    /// Writes a piece of the log.
+    /// Writes a piece of the log. What a full disk does not take is missing in the log and counted there: the work itself goes on.
     pub fn append(&mut self, phase: i32, at_ms: i64, data: &[u8]) -> Result<(), Error> {
         for piece in data.chunks(MAX_CHUNK) {
-            if self.in_segment >= SEGMENT {
-                self.file = create_segment(&self.dir, self.end)?;
-                self.in_segment = 0;
-                self.thin()?;
+            let record = encode(self.end, at_ms, phase, piece);
+            let written = match self.write(&record) {
+                Err(error) if is_full_disk(&error) => {
+                    self.budget.make_room(&self.dir);
+                    self.write(&record)
+                }
+                written => written,
+            };
+            match written {
+                Err(error) if is_full_disk(&error) => {}
+                written => written?,
             }
-            let length = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-            let mut record = Vec::with_capacity(HEADER + piece.len());
-            record.extend_from_slice(&self.end.to_le_bytes());
-            record.extend_from_slice(&at_ms.to_le_bytes());
-            record.extend_from_slice(&phase.to_le_bytes());
-            record.extend_from_slice(&length.to_le_bytes());
-            record.extend_from_slice(piece);
-            self.file.write_all(&record).at(&self.dir)?;
-            self.in_segment += record.len() as u64;
             self.end += piece.len() as u64;
         }
         Ok(())
+    }
+
+    fn write(&mut self, record: &[u8]) -> Result<(), Error> {
+        let file = match &mut self.file {
+            Some(file) if self.in_segment < SEGMENT => file,
+            _ => {
+                self.budget.keep(&self.dir);
+                self.in_segment = 0;
+                self.file.insert(create_segment(&self.dir, self.end)?)
+            }
+        };
+        let written = file.write_all(record).at(&self.dir);
+        self.in_segment += record.len() as u64;
+        if written.is_err() {
+            // A record that was cut short is the last of its segment.
+            self.file = None;
+        }
+        written
     }
 
     /// The length of the log so far.
     pub fn end(&self) -> u64 {
         self.end
     }
+}
 
-    fn thin(&self) -> Result<(), Error> {
-        let starts = segments(&self.dir)?;
-        if starts.len() > MAX_SEGMENTS {
-            let middle = segment_path(&self.dir, starts[MAX_SEGMENTS / 2]);
-            fs::remove_file(&middle).at(&middle)?;
-        }
-        Ok(())
-    }
+fn encode(offset: u64, at_ms: i64, phase: i32, data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+    let mut record = Vec::with_capacity(HEADER + data.len());
+    record.extend_from_slice(&offset.to_le_bytes());
+    record.extend_from_slice(&at_ms.to_le_bytes());
+    record.extend_from_slice(&phase.to_le_bytes());
+    record.extend_from_slice(&length.to_le_bytes());
+    record.extend_from_slice(data);
+    record
 }
 
 /// Reads a spool while it is being written.
@@ -94,6 +116,8 @@ pub struct Reader {
     dir: PathBuf,
     cursor: u64,
     segment: Option<Segment>,
+    /// The part of the record read last that was too long to be given.
+    rest: Option<Record>,
 }
 
 #[derive(Debug)]
@@ -106,11 +130,25 @@ struct Segment {
 impl Reader {
     /// Reads from this offset on.
     pub fn new(dir: &Path, from: u64) -> Self {
-        Self { dir: dir.to_owned(), cursor: from, segment: None }
+        Self { dir: dir.to_owned(), cursor: from, segment: None, rest: None }
     }
 
-    /// The next piece, or nothing yet.
-    pub fn next(&mut self) -> Result<Option<Record>, Error> {
+    /// The next piece of at most so many bytes, or nothing yet.
+    pub fn next(&mut self, most: usize) -> Result<Option<Record>, Error> {
+        let next = match self.rest.take() {
+            Some(rest) => Some(rest),
+            None => self.read()?,
+        };
+        let Some(mut record) = next else { return Ok(None) };
+        if record.data.len() > most.max(1) {
+            let data = record.data.split_off(most.max(1));
+            let offset = record.offset + record.data.len() as u64;
+            self.rest = Some(Record { offset, data, lost: 0, ..record });
+        }
+        Ok(Some(record))
+    }
+
+    fn read(&mut self) -> Result<Option<Record>, Error> {
         loop {
             let Some(segment) = &mut self.segment else {
                 match first_segment(&segments(&self.dir)?, self.cursor) {
@@ -162,11 +200,54 @@ impl Reader {
 pub fn trim(dir: &Path, before: u64) -> Result<(), Error> {
     for pair in segments(dir)?.windows(2) {
         if pair[1] <= before {
-            let path = segment_path(dir, pair[0]);
-            fs::remove_file(&path).at(&path)?;
+            remove_segment(dir, pair[0])?;
         }
     }
     Ok(())
+}
+
+/// Throws away the middle of the log, a segment of it. False when there is no more than a beginning and an end.
+pub fn thin(dir: &Path) -> Result<bool, Error> {
+    let starts = segments(dir)?;
+    if starts.len() < 3 {
+        return Ok(false);
+    }
+    remove_segment(dir, starts[starts.len() / 2])?;
+    Ok(true)
+}
+
+/// Throws away all but the last words of a log that has ended. Where it began stays known, so that the loss can be counted. False
+/// when there is no more than that.
+pub fn shorten(dir: &Path) -> Result<bool, Error> {
+    let starts = segments(dir)?;
+    let (Some(first), Some(last)) = (starts.first().copied(), starts.last().copied()) else { return Ok(false) };
+    let Some(mut record) = last_record(dir, last)? else { return Ok(false) };
+    if size(dir)? <= (MAX_STUB + HEADER) as u64 {
+        return Ok(false);
+    }
+    let cut = record.data.len().saturating_sub(MAX_STUB);
+    record.data.drain(..cut);
+    record.offset += cut as u64;
+    let words = encode(record.offset, record.at_ms, record.phase, &record.data);
+    if record.offset > first {
+        let mut file = create_segment(dir, record.offset)?;
+        file.write_all(&words).at(dir)?;
+        create_segment(dir, first)?;
+    }
+    for start in starts.into_iter().filter(|start| *start != first && *start != record.offset) {
+        remove_segment(dir, start)?;
+    }
+    Ok(record.offset > first)
+}
+
+/// What the log takes on disk, in bytes.
+pub fn size(dir: &Path) -> Result<u64, Error> {
+    let mut size = 0;
+    for start in segments(dir)? {
+        // Thinned away since the look at the directory.
+        size += fs::metadata(segment_path(dir, start)).map_or(0, |metadata| metadata.len());
+    }
+    Ok(size)
 }
 
 /// The first offset that is still there.
@@ -177,12 +258,16 @@ pub fn start(dir: &Path) -> Result<u64, Error> {
 /// The length of the log; a record that a crash cut short does not count.
 pub fn end(dir: &Path) -> Result<u64, Error> {
     let Some(last) = segments(dir)?.last().copied() else { return Ok(0) };
-    let Some(mut segment) = open_segment(dir, last)? else { return Ok(last) };
-    let mut end = last;
+    Ok(last_record(dir, last)?.map_or(last, |record| record.offset + record.data.len() as u64))
+}
+
+fn last_record(dir: &Path, start: u64) -> Result<Option<Record>, Error> {
+    let Some(mut segment) = open_segment(dir, start)? else { return Ok(None) };
+    let mut last = None;
     while let Some(record) = read_record(&mut segment).at(dir)? {
-        end = record.offset + record.data.len() as u64;
+        last = Some(record);
     }
-    Ok(end)
+    Ok(last)
 }
 
 fn first_segment(starts: &[u64], cursor: u64) -> Option<u64> {
@@ -206,6 +291,15 @@ fn segments(dir: &Path) -> Result<Vec<u64>, Error> {
 
 fn segment_path(dir: &Path, start: u64) -> PathBuf {
     dir.join(format!("{start:020}"))
+}
+
+/// Others may thin the same log.
+fn remove_segment(dir: &Path, start: u64) -> Result<(), Error> {
+    let path = segment_path(dir, start);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at(path),
+        _ => Ok(()),
+    }
 }
 
 fn create_segment(dir: &Path, start: u64) -> Result<File, Error> {
@@ -263,18 +357,42 @@ mod tests {
     use super::*;
 
     fn all(reader: &mut Reader) -> Vec<Record> {
-        std::iter::from_fn(|| reader.next().expect("readable")).collect()
+        std::iter::from_fn(|| reader.next(MAX_CHUNK).expect("readable")).collect()
+    }
+
+    fn writer(dir: &Path) -> Writer {
+        Writer::open(dir, Budget::new(dir, u64::MAX)).expect("writer")
+    }
+
+    fn fill(dir: &Path, bytes: u64) -> u64 {
+        let mut writer = writer(dir);
+        while writer.end() < bytes {
+            writer.append(3, 0, &[b'x'; 1000]).expect("append");
+        }
+        writer.end()
+    }
+
+    /// Where a reader is at the end, how much it has, and how much it was told to be lost.
+    fn sum(records: &[Record], from: u64) -> (u64, u64, u64) {
+        let (mut position, mut lost, mut read) = (from, 0, 0);
+        for record in records {
+            assert_eq!(record.offset, position + record.lost);
+            position = record.offset + record.data.len() as u64;
+            lost += record.lost;
+            read += record.data.len() as u64;
+        }
+        (position, read, lost)
     }
 
     #[test]
     fn reads_what_was_written_from_any_offset() {
         let dir = tempfile::tempdir().expect("directory");
-        let mut writer = Writer::open(dir.path()).expect("writer");
+        let mut writer = writer(dir.path());
         let mut reader = Reader::new(dir.path(), 0);
         writer.append(3, 1, b"hello ").expect("append");
         assert_eq!(all(&mut reader).len(), 1);
         writer.append(3, 2, b"world").expect("append");
-        let again = Writer::open(dir.path()).expect("writer");
+        let again = Writer::open(dir.path(), Budget::new(dir.path(), u64::MAX)).expect("writer");
         assert_eq!(again.end(), 11);
         assert_eq!(all(&mut reader)[0].data, b"world");
         let late = all(&mut Reader::new(dir.path(), 8));
@@ -282,43 +400,53 @@ mod tests {
     }
 
     #[test]
-    fn a_full_spool_loses_its_middle_and_says_how_much() {
+    fn a_piece_is_never_longer_than_asked_for() {
         let dir = tempfile::tempdir().expect("directory");
-        let mut writer = Writer::open(dir.path()).expect("writer");
-        let chunk = vec![b'x'; MAX_CHUNK];
-        let total = MAX_SPOOL + MAX_SPOOL / 4;
-        while writer.end() < total {
-            writer.append(3, 0, &chunk).expect("append");
-        }
-        let size: u64 = fs::read_dir(dir.path())
-            .expect("list")
-            .map(|entry| entry.and_then(|entry| entry.metadata()).map_or(0, |metadata| metadata.len()))
-            .sum();
-        assert!(size <= MAX_SPOOL + SEGMENT, "{size}");
+        writer(dir.path()).append(3, 1, b"hello world").expect("append");
+        let mut reader = Reader::new(dir.path(), 1);
+        let mut next = |most| reader.next(most).expect("readable").map(|it| (it.offset, it.data));
+        assert_eq!(next(5), Some((1, b"ello ".to_vec())));
+        assert_eq!(next(0), Some((6, b"w".to_vec())), "some of it comes whatever was asked for");
+        assert_eq!(next(4), Some((7, b"orld".to_vec())));
+        assert_eq!(next(4), None);
+    }
+
+    #[test]
+    fn what_is_thinned_is_the_middle_and_is_counted() {
+        let dir = tempfile::tempdir().expect("directory");
+        let end = fill(dir.path(), 5 * SEGMENT);
+        let whole = size(dir.path()).expect("size");
+        while thin(dir.path()).expect("thin") {}
+        assert!(size(dir.path()).expect("size") < whole / 2);
         let records = all(&mut Reader::new(dir.path(), 0));
-        let (mut position, mut lost) = (0, 0);
-        for record in &records {
-            assert_eq!(record.offset, position + record.lost);
-            position = record.offset + record.data.len() as u64;
-            lost += record.lost;
-        }
-        assert_eq!(position, writer.end());
-        assert!(lost > 0);
+        let (position, read, lost) = sum(&records, 0);
+        assert_eq!(position, end);
+        assert_eq!(read + lost, end);
+        assert!(lost > 2 * SEGMENT, "{lost}");
         assert_eq!(records[0].offset, 0, "the beginning is kept");
+    }
+
+    #[test]
+    fn the_last_words_stay_and_where_the_log_began() {
+        let dir = tempfile::tempdir().expect("directory");
+        let end = fill(dir.path(), 2 * SEGMENT);
+        assert!(shorten(dir.path()).expect("shorten"));
+        assert!(size(dir.path()).expect("size") <= (MAX_STUB + HEADER) as u64);
+        assert_eq!((start(dir.path()).expect("start"), super::end(dir.path()).expect("end")), (0, end));
+        let (position, read, lost) = sum(&all(&mut Reader::new(dir.path(), 7)), 7);
+        assert_eq!((position, lost), (end, end - 7 - read));
+        assert!(read > 0);
+        assert!(!shorten(dir.path()).expect("shorten"), "there is no more to take");
     }
 
     #[test]
     fn acknowledged_segments_are_removed() {
         let dir = tempfile::tempdir().expect("directory");
-        let mut writer = Writer::open(dir.path()).expect("writer");
-        let chunk = vec![b'x'; MAX_CHUNK];
-        while writer.end() < 3 * SEGMENT {
-            writer.append(3, 0, &chunk).expect("append");
-        }
+        fill(dir.path(), 3 * SEGMENT);
         trim(dir.path(), SEGMENT + SEGMENT / 2).expect("trim");
         let start = start(dir.path()).expect("start");
         assert!(start > 0 && start <= SEGMENT + SEGMENT / 2, "{start}");
-        let first = Reader::new(dir.path(), SEGMENT + SEGMENT / 2).next().expect("readable").expect("record");
+        let first = Reader::new(dir.path(), SEGMENT + SEGMENT / 2).next(MAX_CHUNK).expect("readable").expect("record");
         assert_eq!((first.offset, first.lost), (SEGMENT + SEGMENT / 2, 0));
     }
 }

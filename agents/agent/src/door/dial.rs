@@ -14,13 +14,20 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
-    door::identity::{Identity, certificate},
+    door::{
+        identity::{Identity, certificate},
+        wire::Wire,
+    },
     error::Error,
 };
 
 /// The name in the certificate of every engine, whatever address it is dialled at.
 const SERVER_NAME: &str = "engine.rebar";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may take to be there. A line of 64 kbit/s that loses a twentieth needs a few seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// An engine pings every five seconds, whatever else it says; one from which not a byte comes for this long is frozen, or cannot be
+/// reached any more. Bytes count and not messages: a large one takes minutes on a slow line.
+const SILENCE: Duration = Duration::from_secs(12);
 
 /// An open channel.
 #[derive(Debug)]
@@ -66,24 +73,33 @@ pub fn addresses(engines: &str) -> impl Iterator<Item = &str> {
 pub async fn dial(engine: &str, mut tls: ClientConfig) -> Result<Connection, Error> {
     let unreachable = |reason: String| Error::Unreachable { engine: engine.to_owned(), reason };
     tls.alpn_protocols = vec![b"h2".to_vec()];
-    let handshake = async {
-        let tcp = TcpStream::connect(engine).await?;
-        tcp.set_nodelay(true)?;
-        let local = tcp.local_addr()?;
-        let name = ServerName::try_from(SERVER_NAME).map_err(std::io::Error::other)?;
-        let stream = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await?;
-        std::io::Result::Ok((stream, local))
+    let tcp = async {
+        let wire = Wire::new(TcpStream::connect(engine).await?, SILENCE)?;
+        let local = wire.local_addr()?;
+        std::io::Result::Ok((wire, local))
     };
-    let (stream, local) = timeout(CONNECT_TIMEOUT, handshake)
+    let connect = async {
+        let (wire, local) = tcp.await.map_err(|error| unreachable(error.to_string()))?;
+        let name = ServerName::try_from(SERVER_NAME).map_err(|error| unreachable(error.to_string()))?;
+        match TlsConnector::from(Arc::new(tls)).connect(name, wire).into_fallible().await {
+            Ok(stream) => Ok((stream, local)),
+            Err((error, wire)) => Err(match wire.told_to_wait() {
+                Some(after) => Error::Busy { engine: engine.to_owned(), after },
+                None => unreachable(error.to_string()),
+            }),
+        }
+    };
+    let (stream, local) = timeout(CONNECT_TIMEOUT, connect)
         .await
-        .map_err(|_| unreachable(format!("no answer in {} s", CONNECT_TIMEOUT.as_secs())))?
-        .map_err(|error| unreachable(error.to_string()))?;
+        .map_err(|_| unreachable(format!("no answer in {} s", CONNECT_TIMEOUT.as_secs())))??;
     let mut once = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_| {
         let stream = once.take().ok_or_else(|| std::io::Error::other("the connection is over"));
         std::future::ready(stream)
     });
     let channel = Endpoint::from_static("http://engine.rebar")
+        // What is on its way here stands before every order; how much is good for the line is measured.
+        .http2_adaptive_window(true)
         .connect_with_connector(connector)
         .await
         .map_err(|error| unreachable(error.to_string()))?;

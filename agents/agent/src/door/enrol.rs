@@ -61,7 +61,7 @@ pub async fn enrol(state: &State, invitation: &Invitation) -> Result<Identity, E
         Error::Unreachable { engine: invitation.engine.clone(), reason: "no address of an engine".to_owned() };
     for engine in dial::addresses(&invitation.engine) {
         match enrol_at(engine, state, invitation).await {
-            Err(error @ Error::Unreachable { .. }) => last = error,
+            Err(error @ (Error::Unreachable { .. } | Error::Busy { .. })) => last = error,
             answered => return answered,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::{fs, fs::OpenOptions, io::Write, path::Path, time::Duration};
 
+use rebar_link::Backoff;
 use rebar_proto::{
     MAX_MESSAGE,
     v1::{FetchRequest, agent_client::AgentClient},
@@ -49,6 +50,7 @@ impl Fetcher {
         }
         let mut channel = self.channel.clone();
         let mut tries = 0;
+        let mut busy = Backoff::default();
         loop {
             let open = channel.wait_for(Option::is_some).await.map_err(|_| Error::Cancelled)?.clone();
             let Some(open) = open else { continue };
@@ -64,6 +66,8 @@ impl Fetcher {
             match transferred {
                 Ok(()) => return content::prune(&self.state),
                 Err(Transfer::Final(error)) => return Err(error),
+                // When a whole data centre asks for the same, somebody is the last: that is no failure.
+                Err(Transfer::Busy) => tokio::time::sleep(PAUSE + busy.next(rand::random())).await,
                 Err(Transfer::Broken(reason)) => {
                     tracing::info!(digest, reason, "transfer interrupted");
                     tries = if self.received(digest)? > before { 0 } else { tries + 1 };
@@ -90,7 +94,13 @@ impl Fetcher {
         let mut file = OpenOptions::new().append(true).create(true).open(&part).at(&part).map_err(Transfer::Final)?;
         let mut client = AgentClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
         let request = FetchRequest { digest: digest.to_owned(), offset: length };
-        let answer = client.fetch(request).await.map_err(|status| Transfer::from_status(digest, &status))?;
+        let answer = client.fetch(request).await.map_err(|status| {
+            // More is here than there is: it is not a piece of it.
+            if status.code() == Code::OutOfRange {
+                discard(&part);
+            }
+            Transfer::from_status(digest, &status)
+        })?;
         let mut stream = answer.into_inner();
         while let Some(response) = stream.message().await.map_err(|status| Transfer::from_status(digest, &status))? {
             length += response.chunk.len() as u64;
@@ -111,6 +121,8 @@ impl Fetcher {
 
 /// Why a transfer ended early.
 enum Transfer {
+    /// The engine serves as many as it can.
+    Busy,
     /// Another try may help.
     Broken(String),
     /// None will.
@@ -124,6 +136,7 @@ impl Transfer {
             Code::NotFound | Code::InvalidArgument | Code::PermissionDenied | Code::Unimplemented => {
                 Self::Final(Error::Content { digest: digest.to_owned(), reason })
             }
+            Code::ResourceExhausted => Self::Busy,
             _ => Self::Broken(reason),
         }
     }

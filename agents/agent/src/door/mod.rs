@@ -6,3 +6,4 @@ pub mod fetch;
 pub mod identity;
 pub mod pinned;
 pub mod session;
+mod wire;

@@ -16,7 +16,7 @@ use rebar_proto::{
 };
 use tokio::{
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{Instant, sleep},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -37,8 +37,6 @@ use crate::{
 const OUTBOUND: usize = 16;
 /// An engine that has not said in this time that it is one is not.
 const WELCOME_PATIENCE: Duration = Duration::from_secs(30);
-/// An engine pings every five seconds; one that says nothing for this long is frozen, or cannot be reached any more.
-const SILENCE: Duration = Duration::from_secs(12);
 /// Between two tries to renew; also the longest wait without a look at the clock, which may be set.
 const RENEWAL_PAUSE: Duration = Duration::from_mins(1);
 
@@ -76,19 +74,25 @@ pub async fn run(state: State, mut identity: Identity, events: mpsc::Sender<Even
     let mut tried = 0;
     while let Some(engine) = turns.peek() {
         let welcomed = Arc::new(AtomicBool::new(false));
+        let since = Instant::now();
         let ended = tokio::select! {
             () = stop.cancelled() => return,
             ended = talk(engine, &state, &mut identity, &events, &welcomed) => ended,
         };
         match ended {
             Ok(()) => tracing::info!(engine, "session ended"),
-            Err(error) => tracing::warn!(%error, "no session"),
+            Err(error) => {
+                tracing::warn!(%error, "no session");
+                if let Error::Busy { after, .. } = error {
+                    backoff.told(after);
+                }
+            }
         }
         if events.send(Event::Closed).await.is_err() {
             return;
         }
         if welcomed.load(Ordering::Relaxed) {
-            backoff.reset();
+            backoff.after_session(since.elapsed());
             tried = 0;
         }
         // One that led and is silent is the last to be asked; every one is asked once before the wait grows.
@@ -124,16 +128,15 @@ async fn talk(
     if events.send(Event::Opened(opened)).await.is_err() {
         return Ok(());
     }
-    let refused = |status: tonic::Status| Error::Refused(status.message().to_owned());
+    let broken = |status: tonic::Status| ended_by(engine, &status);
     let unwelcome = Error::Unreachable { engine: engine.to_owned(), reason: "no welcome".to_owned() };
-    let silent = || Error::Unreachable { engine: engine.to_owned(), reason: "silent".to_owned() };
     let patience = sleep(WELCOME_PATIENCE);
     tokio::pin!(patience);
     let open = client.session(ReceiverStream::new(said));
     let mut inbound = tokio::select! {
         () = hang_up.cancelled() => return Ok(()),
         () = &mut patience => return Err(unwelcome),
-        answer = open => answer.map_err(refused)?.into_inner(),
+        answer = open => answer.map_err(broken)?.into_inner(),
     };
     let renewing = keep_fresh(state, identity, channel);
     tokio::pin!(renewing);
@@ -144,10 +147,21 @@ async fn talk(
             () = &mut patience, if !patience.is_elapsed() => if !welcomed.load(Ordering::Relaxed) {
                 return Err(unwelcome);
             },
-            message = timeout(SILENCE, inbound.message()) => match message.map_err(|_| silent())?.map_err(refused)? {
+            message = inbound.message() => match message.map_err(broken)? {
                 Some(message) => if events.send(Event::Message(message)).await.is_err() { return Ok(()) },
                 None => return Ok(()),
             },
+        }
+    }
+}
+
+/// Why a session is over: because the engine says so, or because nothing is heard of it.
+fn ended_by(engine: &str, status: &tonic::Status) -> Error {
+    match std::error::Error::source(status) {
+        None => Error::Refused(status.message().to_owned()),
+        Some(below) => {
+            let deepest = std::iter::successors(Some(below), |error| error.source()).last().unwrap_or(below);
+            Error::Unreachable { engine: engine.to_owned(), reason: deepest.to_string() }
         }
     }
 }

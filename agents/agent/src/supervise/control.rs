@@ -111,3 +111,30 @@ impl Control {
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_TEXT).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Control, String> {
+        let state = tempfile::tempdir().expect("directory");
+        let root = state.path().join("attempts/1");
+        std::fs::create_dir_all(root.join("io")).expect("directory");
+        let dir = AttemptDir::from_path(&root).expect("attempt");
+        std::fs::write(dir.control(), text).expect("written");
+        Control::read(&dir).expect("readable")
+    }
+
+    #[test]
+    fn what_a_role_asks_for_has_bounds() {
+        let padded = |length: usize| format!("{{{}}}", " ".repeat(length - 2));
+        assert!(read(&padded(MAX_CONTROL)).is_ok());
+        assert!(read(&padded(MAX_CONTROL + 1)).is_err_and(|it| it.contains("larger than 65536 bytes")));
+        let wait = |seconds: f64| read(&format!("{{\"retry_after\": {seconds}}}"));
+        assert!(wait(MAX_RETRY_AFTER).is_ok());
+        assert!(wait(MAX_RETRY_AFTER + 1.0).is_err_and(|it| it.contains("a week")));
+        assert!(wait(-1.0).is_err());
+        assert_eq!(one_line(&"x".repeat(MAX_TEXT)).len(), MAX_TEXT);
+        assert_eq!(one_line(&"x ".repeat(MAX_TEXT)).len(), MAX_TEXT);
+    }
+}

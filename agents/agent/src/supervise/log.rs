@@ -4,7 +4,7 @@ use rebar_proto::v1::Phase;
 
 use crate::{
     clock,
-    disk::{layout::AttemptDir, spool},
+    disk::{budget::Budget, layout::AttemptDir, spool},
     error::Error,
     redact::Redactor,
     supervise::{Knock, outputs::Watch},
@@ -25,9 +25,9 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn open(dir: &AttemptDir, knock: Knock) -> Result<Self, Error> {
+    pub(crate) fn open(dir: &AttemptDir, budget: Budget, knock: Knock) -> Result<Self, Error> {
         Ok(Self {
-            writer: spool::Writer::open(&dir.log())?,
+            writer: spool::Writer::open(&dir.log(), budget)?,
             redactor: Redactor::new(),
             watch: None,
             knock,

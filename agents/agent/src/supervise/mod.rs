@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock,
     disk::{
+        budget::Budget,
         content, durable,
         journal::{self, Entry},
         layout::AttemptDir,
         status::{self, Status},
     },
-    error::{Context, Error},
+    error::{Context, Error, is_full_disk},
     supervise::{log::Log, phases::Ended},
     user,
 };
@@ -37,8 +38,8 @@ const OPEN_FILES: u64 = 65_536;
 /// More reboots than this are not a plan.
 const MAX_REBOOTS: u32 = 10;
 
-/// Runs the attempt in this directory to its end, or to its reboot.
-pub fn run(path: &Path) -> Result<(), Error> {
+/// Runs the attempt in this directory to its end, or to its reboot. The logs of all attempts may take so many bytes together.
+pub fn run(path: &Path, spools: u64) -> Result<(), Error> {
     let dir = AttemptDir::from_path(path)?;
     // A terminal or a service that ends must not take the attempt with it. It fails only for the leader of a group.
     let _ = rustix::process::setsid();
@@ -49,7 +50,7 @@ pub fn run(path: &Path) -> Result<(), Error> {
     let Some(status) = begin(&dir, &entry, &dispatch.user)? else { return Ok(()) };
     prepare_process();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().at("/proc/self")?;
-    runtime.block_on(attempt(&dir, &dispatch, status))
+    runtime.block_on(attempt(&dir, &dispatch, status, &Budget::of(&dir, spools)))
 }
 
 /// Marks the attempt as begun. Nothing, when it may not be run: it has ended, or was begun by a supervisor that is gone.
@@ -107,7 +108,7 @@ fn prepare_process() {
     let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
-async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status) -> Result<(), Error> {
+async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status, budget: &Budget) -> Result<(), Error> {
     let knock = Knock::new(dir);
     let cancelled = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).at("/proc/self")?;
@@ -116,7 +117,7 @@ async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status) -> Resul
         terminate.recv().await;
         cancel.cancel();
     });
-    let mut log = Log::open(dir, knock.clone())?;
+    let mut log = Log::open(dir, budget.clone(), knock.clone())?;
     let ended = phases::run(dir, dispatch, status, &mut log, &cancelled).await;
     listener.abort();
     let outcome = match ended {
@@ -138,9 +139,20 @@ async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status) -> Resul
         outcome: Some(outcome),
         log_bytes: log.end(),
     };
-    journal::write_result(dir, &result)?;
+    keep(dir, &result, budget)?;
     knock.knock();
     dir.remove_inputs()
+}
+
+/// Makes the result durable. Logs give way to it: it can be made up for by nothing.
+fn keep(dir: &AttemptDir, result: &AttemptResult, budget: &Budget) -> Result<(), Error> {
+    match journal::write_result(dir, result) {
+        Err(error) if is_full_disk(&error) => {
+            budget.make_room(&dir.log());
+            journal::write_result(dir, result)
+        }
+        written => written,
+    }
 }
 
 fn setup_failure(dir: &AttemptDir, error: &Error) -> Failed {

@@ -59,3 +59,23 @@ impl Watch {
         self.secret.iter().filter_map(|name| outputs.get(name)).for_each(|value| redactor.learn(value));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_as_large_as_the_engine_takes_them() {
+        let state = tempfile::tempdir().expect("directory");
+        let root = state.path().join("attempts/1");
+        std::fs::create_dir_all(root.join("io")).expect("directory");
+        let dir = AttemptDir::from_path(&root).expect("attempt");
+        let write = |length: usize| {
+            let text = format!("{{\"a\":\"{}\"}}", "x".repeat(length - "{\"a\":\"\"}".len()));
+            std::fs::write(dir.outputs(), text).expect("written");
+            read(&dir).expect("readable")
+        };
+        assert!(write(MAX_OUTPUTS).is_ok());
+        assert!(write(MAX_OUTPUTS + 1).is_err_and(|it| it.contains("more than 1048576")));
+    }
+}

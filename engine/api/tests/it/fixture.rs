@@ -33,6 +33,7 @@ pub const TOKEN: &str = "rebar_test";
 pub struct Fixture {
     pub address: SocketAddr,
     pub client: Client,
+    authority: Arc<Ca>,
     pub clock: Arc<FakeClock>,
     pub handle: Handle,
     pub stop: CancellationToken,
@@ -64,12 +65,13 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = client(&ca, address);
+        let authority = ca.clone();
         let serving = rebar_api::serve(listener, handle.clone(), ca, clock.clone(), Config::default(), stop.clone());
         let serving = tokio::spawn(async move {
             serving.await.unwrap();
             engine.join().await;
         });
-        let fixture = Self { address, client, clock, handle, stop, serving };
+        let fixture = Self { address, client, authority, clock, handle, stop, serving };
         let token = ApiToken {
             hash: TokenHash::of(TOKEN),
             name: "ana".to_owned(),
@@ -82,6 +84,17 @@ impl Fixture {
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.bare(method, path).bearer_auth(TOKEN)
+    }
+
+    /// A client with connections of its own.
+    pub fn another_client(&self) -> Client {
+        client(&self.authority, self.address)
+    }
+
+    /// A request by another client.
+    pub fn request_by(&self, client: &Client, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("https://{ENGINE_NAME}:{}/api/v1{path}", self.address.port());
+        client.request(method, url).bearer_auth(TOKEN)
     }
 
     /// A request without a token.

@@ -10,6 +10,7 @@ mod events;
 mod explaining;
 mod fixture;
 mod generated;
+mod limits;
 mod listings;
 mod nodes;
 mod outside;

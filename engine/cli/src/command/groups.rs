@@ -128,6 +128,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_range_has_so_many_names() {
+        assert_eq!(expand("w-{1..10000}").map(|it| it.len()), Ok(10_000));
+        assert!(expand("w-{1..10001}").is_err_and(|it| it.contains("no range")));
+    }
+
+    #[test]
     fn groups_are_understood() {
         let named = |text: &str| match text.parse::<Choice>().unwrap().members {
             Members::Named(names) => names.iter().map(NodeName::as_str).collect::<Vec<_>>().join(" "),

@@ -141,6 +141,12 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_as_large_as_it_may_be() {
+        assert!(bounded(io::repeat(b'x').take(MAX_VALUE)).is_ok_and(|it| it.len() as u64 == MAX_VALUE));
+        assert!(bounded(io::repeat(b'x').take(MAX_VALUE + 1)).is_err_and(|it| it.to_string().contains("larger")));
+    }
+
+    #[test]
     fn the_schema_says_what_a_text_stands_for() {
         let cases = [
             (json!({"type": "string"}), "29.0", json!("29.0")),

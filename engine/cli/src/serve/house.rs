@@ -92,8 +92,7 @@ impl House {
             docker.prepare().await?;
         }
         let services = Services::start(&self.args, self.store.clone(), Arc::new(SystemClock)).await?;
-        let agents = TcpListener::bind(self.args.listen_agents)
-            .await
+        let agents = Gateway::listen(self.args.listen_agents)
             .with_context(|| format!("cannot listen on {}", self.args.listen_agents))?;
         let providers: BTreeMap<ProviderKind, Arc<dyn Provider>> = BTreeMap::from([
             (ProviderKind::Docker, docker as Arc<dyn Provider>),

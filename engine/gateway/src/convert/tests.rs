@@ -89,6 +89,13 @@ fn logs_are_bounded_and_text() {
 }
 
 #[test]
+fn a_line_for_people_is_cut_where_it_is_too_long() {
+    assert_eq!(line(&"x".repeat(LINE)).len(), LINE);
+    assert_eq!(line(&"x".repeat(LINE + 1)).len(), LINE);
+    assert_eq!(line(&"é".repeat(LINE)).len(), LINE, "no letter is cut in two");
+}
+
+#[test]
 fn facts_are_one_object_of_known_shape() {
     let facts = |json: &str| take(Body::Facts(v1::Facts { json: json.into() }));
     let Some(Job::Facts(taken)) = facts(r#"{"hostname": "n1\u001b[2J", "later": 1}"#).unwrap() else { panic!() };

@@ -117,3 +117,19 @@ async fn strangers_do_not_stay() {
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     drop(stranger);
 }
+
+#[tokio::test]
+async fn connections_of_nodes_are_limited() {
+    let fixture = Fixture::with(rebar_gateway::Limits { connections: 1, ..Default::default() }).await;
+    let agent = fixture.welcomed("n1").await;
+    let other = fixture.ca.agent("n2", Validity::Long);
+    let method = "/rebar.agent.v1.Agent/Renew";
+    let status = call(&fixture, Some(&other), method).await;
+    assert!(matches!(status.code(), Code::Unavailable | Code::Unknown), "{status:?}");
+    drop(agent);
+    fixture.door.saw("n1 disconnected 1").await;
+    let place_is_free = async {
+        while matches!(call(&fixture, Some(&other), method).await.code(), Code::Unavailable | Code::Unknown) {}
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), place_is_free).await.unwrap();
+}

@@ -1,5 +1,6 @@
 //! Content comes in chunks, from any place on.
 
+use rebar_gateway::Limits;
 use rebar_model::Digest;
 use rebar_proto::{MAX_CHUNK, v1::FetchRequest};
 use tonic::{Code, Status};
@@ -36,5 +37,29 @@ async fn content_is_fetched_whole_and_in_part() {
         (&Digest::of(b"other").to_string(), 0, Code::NotFound),
     ] {
         assert_eq!(fetch(&mut agent, digest, offset).await.unwrap_err().code(), code);
+    }
+}
+
+#[tokio::test]
+async fn so_many_are_sent_at_one_time() {
+    let fixture = Fixture::with(Limits { fetches: 1, ..Limits::default() }).await;
+    // More than fits into what may be on its way: the transfer stands until somebody reads it.
+    let bytes = vec![7; 32 * 1024 * 1024];
+    let digest = Digest::of(&bytes);
+    fixture.door.blobs.lock().unwrap().insert(digest, bytes);
+    let mut agent = fixture.agent("n1").await;
+    let request = FetchRequest { digest: digest.to_string(), offset: 0 };
+    let mut first = agent.client.fetch(request).await.unwrap().into_inner();
+    assert!(first.message().await.unwrap().is_some());
+    let mut other = fixture.agent("n2").await;
+    let refused = fetch(&mut other, &digest.to_string(), 0).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    drop(first);
+    let mut tries = 0;
+    // The door sees that nobody reads any more a moment after that is so.
+    while let Err(refused) = fetch(&mut other, &digest.to_string(), 0).await {
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        tries += 1;
+        assert!(tries < 10_000, "a place that was left is never given again");
     }
 }

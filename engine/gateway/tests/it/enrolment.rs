@@ -66,3 +66,27 @@ async fn bad_tokens_and_requests_are_refused() {
     // A mangled request does not use up the token.
     assert_eq!(fixture.door.calls().len(), asked);
 }
+
+#[tokio::test]
+async fn a_token_has_a_bounded_length() {
+    let fixture = Fixture::start().await;
+    let (_, csr) = request();
+    let of = |length: usize| "t".repeat(length);
+    // As `src/limits.rs` has it.
+    assert_eq!(enrol(&fixture, &of(256), &csr).await.unwrap_err().code(), Code::PermissionDenied, "it is looked up");
+    assert_eq!(enrol(&fixture, &of(257), &csr).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn the_headers_of_a_call_are_bounded() {
+    let fixture = Fixture::start().await;
+    let (_, csr_pem) = request();
+    let ask = async |length: usize| {
+        let mut client = EnrolmentClient::new(fixture.channel(None).await.unwrap());
+        let mut call = tonic::Request::new(EnrolRequest { token: "who".into(), csr_pem: csr_pem.clone() });
+        call.metadata_mut().insert("x-long", "x".repeat(length).parse().unwrap());
+        client.enrol(call).await.unwrap_err().code()
+    };
+    assert_eq!(ask(15 * 1024).await, Code::PermissionDenied, "it is heard");
+    assert_ne!(ask(17 * 1024).await, Code::PermissionDenied);
+}

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rebar_gateway::{Gateway, GatewayConfig, GatewayError, Limits};
+use rebar_gateway::{Arrivals, Gateway, GatewayConfig, GatewayError, Limits};
 use rebar_ports::{Authority, Clock, Identity};
 use rebar_proto::v1::{
     AgentMessage, EngineMessage, Heartbeat, Hello, Welcome, agent_client::AgentClient, agent_message, engine_message,
@@ -60,6 +60,7 @@ pub struct Fixture {
     pub ca: Arc<Ca>,
     pub door: Arc<FakeDoor>,
     pub clock: Arc<FakeClock>,
+    pub arrivals: Arc<Arrivals>,
     pub stop: CancellationToken,
     pub serving: JoinHandle<Result<(), GatewayError>>,
 }
@@ -74,9 +75,10 @@ impl Fixture {
         let address = listener.local_addr().unwrap();
         let clock = FakeClock::at("2026-05-01T12:00:00Z".parse().unwrap());
         let (ca, door, stop) = (Arc::new(Ca::new()), FakeDoor::new(), CancellationToken::new());
-        let config = GatewayConfig { sans: vec!["127.0.0.1".into()], limits };
+        let config = GatewayConfig { sans: vec!["127.0.0.1".into()], limits, ..GatewayConfig::default() };
+        let arrivals = config.arrivals.clone();
         let serving = Gateway::serve(listener, door.clone(), ca.clone(), clock.clone(), config, stop.clone());
-        Self { address, ca, door, clock, stop, serving: tokio::spawn(serving) }
+        Self { address, ca, door, clock, arrivals, stop, serving: tokio::spawn(serving) }
     }
 
     /// A channel with this client certificate, or none. A refused handshake shows at the first call.

@@ -241,3 +241,27 @@ fn parse_value(record: RecordType, text: &str) -> Result<RData, BadRecord> {
         _ => Ok(RData::TXT(TXT::from_bytes(text.as_bytes().chunks(MAX_TEXT_PIECE).collect()))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::resource;
+
+    #[test]
+    fn a_record_has_so_many_values_so_long_and_for_so_long() {
+        let zones = BTreeSet::from([LowerName::from(&parse_name("example.test").unwrap())]);
+        let wished = |values: Vec<String>, record: &str, ttl: u32| {
+            let kind = ResourceKind::DnsRecord { name: "a.example.test".into(), record: record.into(), values, ttl };
+            wish(&zones, &resource("a", kind)).map(|it| it.is_some())
+        };
+        let addresses = |count: usize| vec!["10.0.0.1".to_owned(); count];
+        assert!(matches!(wished(addresses(MAX_VALUES), "A", MAX_TTL), Ok(true)));
+        assert!(matches!(wished(addresses(MAX_VALUES + 1), "A", 1), Err(BadRecord::TooMany { .. })));
+        assert!(matches!(wished(addresses(1), "A", MAX_TTL + 1), Err(BadRecord::Ttl(_))));
+        let text = |length: usize| vec!["x".repeat(length)];
+        assert!(matches!(wished(text(MAX_TEXT), "TXT", 1), Ok(true)));
+        assert!(matches!(wished(text(MAX_TEXT + 1), "TXT", 1), Err(BadRecord::Value { .. })));
+        let Ok(RData::TXT(pieces)) = parse_value(RecordType::TXT, &"x".repeat(MAX_TEXT_PIECE + 1)) else { panic!() };
+        assert_eq!(pieces.txt_data.iter().map(|it| it.len()).collect::<Vec<_>>(), [MAX_TEXT_PIECE, 1]);
+    }
+}

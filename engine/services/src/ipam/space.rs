@@ -179,6 +179,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_has_so_many_excludes() {
+        let exclude = vec!["10.0.0.5".to_owned(); MAX_EXCLUDES + 1];
+        assert!(Space::parse("10.0.0.0/24", &exclude[1..]).is_ok());
+        assert_eq!(Space::parse("10.0.0.0/24", &exclude), Err(BadSpace::TooMany(MAX_EXCLUDES + 1)));
+    }
+
+    #[test]
     fn bad_pools_are_named() {
         for (pool, exclude) in [("ten", "10.0.0.1"), ("10.0.0.0/24", "x"), ("10.0.0.0/24", "fd00::1")] {
             assert!(Space::parse(pool, &[exclude.to_owned()]).is_err(), "{pool} {exclude}");

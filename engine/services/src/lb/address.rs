@@ -91,6 +91,7 @@ mod tests {
         {
             assert_eq!(is_interface(text), good, "{text}");
         }
+        assert!(is_interface(&"e".repeat(MAX_INTERFACE)) && !is_interface(&"e".repeat(MAX_INTERFACE + 1)));
         assert_eq!(label("eth0").as_deref(), Some("eth0:rebar"));
         assert_eq!(label("enp0s31f6abc"), None);
     }

@@ -99,3 +99,22 @@ fn places(vip: &str, address: SocketAddr) -> Result<(SocketAddr, SocketAddr), St
     }
     Ok((vip, address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::resource;
+
+    #[test]
+    fn the_path_of_a_check_is_as_long_as_it_may_be() {
+        let refused = |length: usize| {
+            let path = format!("/{}", "x".repeat(length - 1));
+            let (address, port) = ("10.0.0.1".parse().unwrap(), 80);
+            let vip = resource("vip", ResourceKind::LbVip { address, port, check: HealthCheck::Http { path } });
+            let refused = Wishes::read(&[vip], &BTreeMap::new()).refused;
+            refused.into_values().next()
+        };
+        assert_eq!(refused(MAX_PATH), None);
+        assert!(refused(MAX_PATH + 1).is_some_and(|it| it.contains("1024")));
+    }
+}

@@ -248,3 +248,17 @@ fn calendar(at: Timestamp) -> Result<OffsetDateTime, AuthorityError> {
 fn failed(error: impl std::fmt::Display) -> AuthorityError {
     AuthorityError::Failed(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_has_so_many_names_so_long() {
+        let names = vec!["a.test".to_owned(); MAX_SANS + 1];
+        assert!(subject_names(&names[1..]).is_ok());
+        assert!(subject_names(&names).is_err_and(|it| it.to_string().contains("at most 100")));
+        assert!(name(&"x".repeat(MAX_COMMON_NAME)).is_ok());
+        assert!(name(&"x".repeat(MAX_COMMON_NAME + 1)).is_err_and(|it| it.to_string().contains("1 to 64")));
+    }
+}

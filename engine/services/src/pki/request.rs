@@ -39,3 +39,15 @@ impl ProvenKey {
 fn bad(detail: impl Into<String>) -> AuthorityError {
     AuthorityError::BadRequest(detail.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_as_long_as_it_may_be() {
+        let refused = |length: usize| ProvenKey::from_csr(&"x".repeat(length)).err().map(|it| it.to_string());
+        assert!(refused(MAX_REQUEST).is_some_and(|it| it.contains("PEM")), "it is read");
+        assert!(refused(MAX_REQUEST + 1).is_some_and(|it| it.contains("longer than 16384")));
+    }
+}

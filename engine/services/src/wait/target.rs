@@ -136,6 +136,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_is_as_long_as_it_may_be() {
+        let of = |length: usize| format!("http://a/{}", "x".repeat(length - "http://a/".len()));
+        assert!(http(&of(MAX_URL), None, None).is_ok());
+        assert!(http(&of(MAX_URL + 1), None, None).is_err_and(|it| it.contains("2048")));
+    }
+
+    #[test]
     fn addresses_are_read_as_they_are_meant() {
         for (url, host, port, path) in [
             ("http://a", "a", 80, "/"),

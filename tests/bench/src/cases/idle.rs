@@ -5,7 +5,6 @@ use anyhow::Result;
 use crate::{
     figure::{Bar, Figure},
     host::{self, Host},
-    stage::Database,
     wire,
 };
 
@@ -22,7 +21,7 @@ pub struct Args {
 
 /// Measures it.
 pub async fn run(args: Args) -> Result<Vec<Figure>> {
-    let engine = host::Args { database: Database::Sqlite, nodes: args.agents, roles: 1, depth: 1 };
+    let engine = host::Args::sized(args.agents, 1, 1);
     let mut host = Host::start(&engine).await?;
     let _agents = wire::connect(&host.ready)?;
     let arrived = host.order(&format!("here {}", args.agents)).await?;

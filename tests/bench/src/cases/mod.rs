@@ -1,6 +1,7 @@
 //! What can be measured, one case a file.
 
 mod grpc;
+mod herd;
 mod idle;
 mod logs;
 mod node_roles;
@@ -19,6 +20,8 @@ pub enum Case {
     NodeRoles(node_roles::Args),
     /// Durable node-roles a second through gRPC over mutual TLS
     Grpc(host::Args),
+    /// Agents that lost their engine all at once, and come back to it
+    Herd(herd::Args),
     /// What idle agents cost the engine
     Idle(idle::Args),
     /// The engine's process of the cases that need one of its own; not a case
@@ -38,6 +41,7 @@ impl Case {
         match self {
             Self::NodeRoles(args) => node_roles::run(args).await,
             Self::Grpc(args) => grpc::run(args).await,
+            Self::Herd(args) => herd::run(args).await,
             Self::Idle(args) => idle::run(args).await,
             Self::Host(args) => host::serve(args).await.map(|()| Vec::new()),
             Self::Steps(args) => steps::run(args).await,

@@ -6,6 +6,7 @@ mod agents;
 mod backup;
 mod database;
 mod docs;
+mod edge;
 mod enrolment;
 mod excess;
 mod faults;

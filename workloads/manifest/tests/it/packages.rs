@@ -1,6 +1,6 @@
 //! Packages: safe paths, limits, stated exclusions, addresses that depend on content alone, archives that go and come.
 
-use rebar_manifest::{File, MAX_FILE_BYTES, MAX_FILES, Package, PackageError};
+use rebar_manifest::{File, MAX_FILE_BYTES, MAX_FILES, MAX_PATH_BYTES, Package, PackageError};
 
 use crate::good;
 
@@ -10,6 +10,14 @@ fn paths_stay_inside() {
         let error = Package::default().insert(path, File::default()).unwrap_err();
         assert!(matches!(error, PackageError::UnsafePath(_) | PackageError::LongPath(_)), "{path}: {error}");
     }
+}
+
+#[test]
+fn a_path_has_a_bounded_length() {
+    let of = |length: usize| format!("{}/{}", "d".repeat(100), "f".repeat(length - 101));
+    Package::default().insert(&of(MAX_PATH_BYTES), File::default()).unwrap();
+    let error = Package::default().insert(&of(MAX_PATH_BYTES + 1), File::default()).unwrap_err();
+    assert!(matches!(error, PackageError::LongPath(_)), "{error}");
 }
 
 #[test]

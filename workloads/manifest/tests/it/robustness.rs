@@ -239,6 +239,45 @@ fn deep_nesting_ends() {
 }
 
 #[test]
+fn a_document_is_as_large_as_it_may_be() {
+    // As `src/yaml.rs` has it.
+    const MOST: usize = 1 << 20;
+    let large = |length: usize| {
+        let mut package = good::package();
+        let text = String::from_utf8(package.get("workload.yaml").unwrap().bytes.clone()).unwrap();
+        let comment = format!("#{}\n", "x".repeat(length - text.len() - 2));
+        package.insert("workload.yaml", File::text(text + &comment)).unwrap();
+        let found = rebar_manifest::lint(&package, rebar_manifest::Shelf::EMPTY);
+        found.iter().any(|it| it.code.to_string() == "RB1009")
+    };
+    assert!(!large(MOST));
+    assert!(large(MOST + 1));
+}
+
+#[test]
+fn templates_are_so_many_and_so_large() {
+    // As `src/lint/templates.rs` has them.
+    const MOST: usize = 64;
+    const LARGEST: usize = 256 * 1024;
+    let lint = |count: usize, size: usize| {
+        let list: Vec<_> = (0..count).map(|it| format!("t{it}.tera: /etc/t{it}")).collect();
+        let runner = format!("runner: {{type: script, templates: {{{}}}", list.join(", "));
+        let mut package = good::mutated("roles/user/role.yaml", "runner: {type: script", &runner);
+        for it in 0..count {
+            package.insert(&format!("roles/user/t{it}.tera"), File::text("x".repeat(size))).unwrap();
+        }
+        let found = rebar_manifest::lint(&package, rebar_manifest::Shelf::EMPTY);
+        found.iter().map(|it| it.message.clone()).collect::<Vec<_>>().join("; ")
+    };
+    let good = lint(MOST, 1);
+    assert!(!good.contains("the most is"), "{good}");
+    assert!(lint(MOST + 1, 1).contains("65 templates, the most is 64"));
+    let good = lint(1, LARGEST);
+    assert!(!good.contains("larger than"), "{good}");
+    assert!(lint(1, LARGEST + 1).contains("is larger than 262144 bytes"));
+}
+
+#[test]
 fn anchors_do_not_multiply() {
     let lines = (1..12).map(|at| format!("a{at}: &a{at} [{}]\n", [format!("*a{}", at - 1).as_str(); 9].join(", ")));
     let text = std::iter::once("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned()).chain(lines).collect::<String>();
