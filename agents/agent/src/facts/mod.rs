@@ -23,6 +23,7 @@ struct Facts {
     boot_id: String,
     agent_version: &'static str,
     virtualization: String,
+    init: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -53,6 +54,8 @@ pub fn collect(boot_id: &str, towards_engine: Option<IpAddr>) -> String {
         boot_id: boot_id.to_owned(),
         agent_version: env!("CARGO_PKG_VERSION"),
         virtualization: virtualization::detect(),
+        // The name of process 1: systemd, init, or that of a container's one program.
+        init: line("/proc/1/comm"),
     };
     serde_json::to_string(&facts).unwrap_or_default()
 }

@@ -34,7 +34,7 @@ const MOST: u32 = 1_000;
 pub enum Verb {
     /// Take machines under care
     #[command(
-        after_help = "Examples:\n  rebar node add n1 n2 n3 --wait             systemd containers on the engine's Docker\n  rebar node add --prefix w- --count 5 --label rack=b2\n  rebar node add metal-1 --provider join     prints the one command to run on that machine"
+        after_help = "Examples:\n  rebar node add n1 n2 n3 --wait             systemd containers on the engine's Docker\n  rebar node add --prefix w- --count 5 --label rack=b2\n  rebar node add --prefix l --count 50 --provider namespace\n  rebar node add metal-1 --provider join     prints the one command to run on that machine"
     )]
     Add(AddArgs),
     /// List nodes
@@ -119,6 +119,8 @@ pub enum Provider {
     /// The engine, as systemd containers on its own Docker
     #[default]
     Docker,
+    /// The engine, as light nodes: namespaces on its own machine
+    Namespace,
     /// Nobody: an existing machine enrols itself
     Join,
 }
@@ -250,6 +252,7 @@ async fn add(app: &App, client: &Client, args: AddArgs) -> Result<Exit, Failure>
     let names = names(&args)?;
     let provider = match args.provider {
         Provider::Docker => ProviderKind::Docker,
+        Provider::Namespace => ProviderKind::Namespace,
         Provider::Join => ProviderKind::Join,
     };
     let request = |name: NodeName| AddNodeRequest {
@@ -288,7 +291,7 @@ async fn add(app: &App, client: &Client, args: AddArgs) -> Result<Exit, Failure>
         }
     }
     let exit =
-        if args.wait && provider == ProviderKind::Docker { arrive(app, client, &mut added).await? } else { Exit::Done };
+        if args.wait && provider != ProviderKind::Join { arrive(app, client, &mut added).await? } else { Exit::Done };
     app.output.list(&added, |it| it.node.node.name.to_string(), |look| drawn(&added, look))?;
     first_failure.map_or(Ok(exit), Err)
 }
