@@ -139,6 +139,12 @@ class Engine:
         """Takes light nodes under care, and waits until they are here."""
         self.rebar("node", "add", *names, "--provider", "namespace", "--wait", "--timeout", "30m", "--quiet")
 
+        def reported():
+            nodes = self.nodes()
+            return all(nodes[it]["node"]["facts"] for it in names)
+
+        wait_until("the nodes have said what they are", START_SECONDS, reported, pause=0.2)
+
     def pid(self, node):
         """Process 1 of a light node, as the machine counts."""
         return (STATE / self.network / "nodes" / node / "pid").read_text().strip()

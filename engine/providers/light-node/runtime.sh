@@ -22,10 +22,9 @@ start)
 serve)
     mkdir -p /run/containerd
     mount --bind "$run" /run/containerd
-    # The shims are found here before those of the system.
-    PATH=$dir/bin:$PATH
     while :; do
-        containerd --config "$dir/containerd.toml" || true
+        # The shims are found here before those of the system. What the engine was started with is not for others.
+        env -i PATH="$dir/bin:$PATH" LANG=C.UTF-8 containerd --config "$dir/containerd.toml" || true
         sleep 1
     done
     ;;

@@ -7,8 +7,8 @@ set -eu
 
 nodes=$(dirname "$0")/../nodes
 bundle=$PWD
-# This folder comes first, or else this would start itself.
-export PATH="${PATH#*:}"
+# Where the real one is, and this is not.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 namespace=
 before=

@@ -123,7 +123,8 @@ pub(super) fn remove(cgroups: &[Cgroup]) -> io::Result<()> {
     Ok(())
 }
 
-fn until(mut done: impl FnMut() -> bool) -> bool {
+/// Looks until something is so, for a while; whether it is.
+pub(super) fn until(mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !done() {
         if start.elapsed() > PATIENCE {

@@ -5,12 +5,11 @@ use std::{
     fs,
     io::{self, Write},
     net::Ipv4Addr,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use rebar_ports::{MachineRequest, ProviderError};
-use ring::digest::{Context, SHA256};
 use serde_json::json;
 
 use super::{NamespaceConfig, cgroup::Cgroup, host::unavailable};
@@ -27,8 +26,6 @@ const SCRIPTS: [(&str, &str); 5] = [
 /// Folders of `/var/lib` that are the node's own from the start: what the machine has there is another's, and overlays cannot lie
 /// on an overlay.
 const OWN: [&str; 3] = ["docker", "containerd", "rebar-agent"];
-/// How much of the agent's hash names it.
-const HASH_DIGITS: usize = 16;
 
 /// Whether the agent can be put into nodes.
 pub(super) fn check_agent(path: &Path) -> Result<(), ProviderError> {
@@ -42,8 +39,8 @@ pub(super) fn check_agent(path: &Path) -> Result<(), ProviderError> {
     }
 }
 
-/// Writes what all nodes of a network share: the scripts, and the agent under the name of its content. Returns where that is.
-pub(super) fn shared(config: &NamespaceConfig) -> io::Result<PathBuf> {
+/// Writes what all nodes of a network share: the scripts and the agent. One at a time.
+pub(super) fn shared(config: &NamespaceConfig) -> io::Result<()> {
     let folder = config.folder();
     for (name, text) in SCRIPTS {
         let path = folder.join(name);
@@ -53,14 +50,17 @@ pub(super) fn shared(config: &NamespaceConfig) -> io::Result<PathBuf> {
         }
         replace(&path, 0o755, |file| file.write_all(text.as_bytes()))?;
     }
-    let agent = fs::read(&config.agent_binary)?;
-    let mut hash = Context::new(&SHA256);
-    hash.update(&agent);
-    let path = folder.join(format!("agent-{}", &hex::encode(hash.finish())[..HASH_DIGITS]));
+    let path = agent(config)?;
     if !path.exists() {
-        replace(&path, 0o755, |file| file.write_all(&agent))?;
+        replace(&path, 0o755, |file| io::copy(&mut fs::File::open(&config.agent_binary)?, file).map(drop))?;
     }
-    Ok(path)
+    Ok(())
+}
+
+/// Where the agent is kept, under a name that no other version of it has.
+pub(super) fn agent(config: &NamespaceConfig) -> io::Result<PathBuf> {
+    let about = fs::metadata(&config.agent_binary)?;
+    Ok(config.folder().join(format!("agent-{}-{}.{}", about.len(), about.mtime(), about.mtime_nsec())))
 }
 
 /// Writes a file so that it is there as a whole or not at all.
@@ -78,7 +78,6 @@ pub(super) fn node(
     request: &MachineRequest,
     address: Ipv4Addr,
     cgroups: &[Cgroup],
-    agent: &Path,
 ) -> io::Result<()> {
     let folder = config.node(&request.name);
     for name in ["work", "root", "upper/etc/rebar-agent", "upper/etc/service/rebar-agent/log", "upper/usr/local/bin"] {
@@ -101,7 +100,7 @@ pub(super) fn node(
         fs::File::options().write(true).create_new(true).mode(0o600).open(etc.join("rebar-agent/enrol.json"))?;
     file.write_all(enrol.to_string().as_bytes())?;
     // One agent in memory and on disk, however many nodes; one that is replaced on a node is replaced there alone.
-    fs::hard_link(agent, folder.join("upper/usr/local/bin/rebar-agent"))?;
+    fs::hard_link(agent(config)?, folder.join("upper/usr/local/bin/rebar-agent"))?;
     let service = etc.join("service/rebar-agent");
     fs::hard_link(config.folder().join("agent.run"), service.join("run"))?;
     fs::hard_link(config.folder().join("agent.log"), service.join("log/run"))?;
@@ -209,11 +208,12 @@ mod tests {
             ticket: ticket.clone(),
             options: BTreeMap::new(),
         };
-        let agent = shared(&config).unwrap();
-        assert_eq!(shared(&config).unwrap(), agent, "once a content");
+        for _ in 0..2 {
+            shared(&config).unwrap();
+        }
         let address = Ipv4Addr::new(172, 31, 0, 2);
         for name in ["n1", "n2"] {
-            node(&config, &request(name), address, &cgroups(), &agent).unwrap();
+            node(&config, &request(name), address, &cgroups()).unwrap();
         }
         let upper = config.node(&NodeName::new("n1").unwrap()).join("upper");
         let enrol = upper.join("etc/rebar-agent/enrol.json");
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(enrol, r#"{"ca_fingerprint":"ab","engine":"172.31.0.1:8091","token":"t0ken"}"#);
         assert_eq!(fs::read_to_string(upper.join("usr/local/bin/rebar-agent")).unwrap(), "agent");
         assert_eq!(fs::read_to_string(upper.join("etc/resolv.conf")).unwrap(), "nameserver 172.31.0.1\n");
-        let links = std::os::unix::fs::MetadataExt::nlink(&fs::metadata(agent).unwrap());
+        let links = fs::metadata(agent(&config).unwrap()).unwrap().nlink();
         assert_eq!(links, 3, "its own and a node each");
     }
 }

@@ -25,10 +25,9 @@ pub(super) fn failed(node: &NodeName, detail: impl ToString) -> ProviderError {
 pub(super) fn make(config: &NamespaceConfig, request: &MachineRequest, address: Ipv4Addr) -> Result<(), ProviderError> {
     let node = &request.name;
     let trouble = |error: std::io::Error| failed(node, error);
-    let agent = files::shared(config).map_err(trouble)?;
     let cgroups = cgroup::all(&config.cgroup(node.as_str())).map_err(trouble)?;
     cgroup::make(&cgroups).map_err(trouble)?;
-    files::node(config, request, address, &cgroups, &agent).map_err(trouble)?;
+    files::node(config, request, address, &cgroups).map_err(trouble)?;
     network::make_link(config, node, address).map_err(|said| failed(node, said))?;
     boot(config, node)?;
     // Now that its processes are in the leaves.

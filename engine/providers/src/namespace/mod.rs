@@ -90,6 +90,7 @@ impl NamespaceProvider {
 /// What nodes need around them.
 fn arrive(config: &NamespaceConfig) -> Result<(), ProviderError> {
     host::check(config)?;
+    files::shared(config).map_err(|error| unavailable(format!("{}: {error}", config.folder().display())))?;
     network::ensure(config)?;
     runtime::ensure(config).map_err(|error| unavailable(format!("the containerd of the nodes: {error}")))
 }

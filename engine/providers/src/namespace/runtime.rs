@@ -15,6 +15,7 @@ root = "{root}"
 state = "/run/containerd"
 disabled_plugins = [
   "io.containerd.grpc.v1.cri",
+  "io.containerd.internal.v1.opt",
   "io.containerd.snapshotter.v1.aufs",
   "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper",
@@ -54,6 +55,10 @@ pub(super) fn ensure(config: &NamespaceConfig) -> io::Result<()> {
         .status()?;
     if !started.success() {
         return Err(io::Error::other(format!("setsid: {started}")));
+    }
+    // Known by its cgroups: the next node must not start another.
+    if !cgroup::until(|| cgroup::is_populated(&cgroups)) {
+        return Err(io::Error::other(format!("it does not start; {} says why", folder.join("runtime.log").display())));
     }
     tracing::info!(network = config.network, "containerd of light nodes started");
     Ok(())
