@@ -32,7 +32,7 @@ class Swarm:
         """Starts the service: a web server on every node, on the node's own network, with a page that names the service."""
         self.docker(
             "service", "create", "--quiet", "--detach", "--no-resolve-image", "--name", SERVICE, "--mode", "global",
-            "--network", "host", "--restart-delay", "1s", IMAGE,
+            "--network", "host", "--init", "--restart-delay", "1s", "--stop-grace-period", "1s", IMAGE,
             "/bin/busybox", "sh", "-c", f"echo {SERVICE} >/www/index.html; exec /bin/busybox httpd -f -p {PORT} -h /www",
         )
 

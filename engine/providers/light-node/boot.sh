@@ -24,6 +24,23 @@ enter() {
     done <"$dir/cgroups"
 }
 
+# pass_on SIGN: has what is below the node's cgroups of version 2 use their controllers (+), or not (-).
+pass_on() {
+    while read -r _ root leaf; do
+        [ "$root" != "$leaf" ] || continue
+        for controller in $(cat "$root/cgroup.controllers"); do
+            echo "$1$controller" >"$root/cgroup.subtree_control" || true
+        done
+    done <"$dir/cgroups"
+}
+
+# What containers left in the cgroups.
+tidy() {
+    while read -r _ root leaf; do
+        find "$root" -mindepth 1 -depth -type d ! -path "$leaf" -exec rmdir {} \; || true
+    done <"$dir/cgroups"
+}
+
 case $stage in
 power)
     exec 3>&1 >>"$dir/boot.log" 2>&1 </dev/null
@@ -33,6 +50,11 @@ power)
         sh "$0" cgroup "$@" || status=$?
         # Killed by SIGHUP: so the kernel ends process 1 when a node reboots.
         [ "$status" = 129 ] || exit "$status"
+        # Nobody listens any more.
+        exec 3>/dev/null
+        tidy
+        # Nothing can enter a cgroup of version 2 that passes its controllers on.
+        pass_on -
     done
     ;;
 cgroup)
@@ -41,6 +63,7 @@ cgroup)
     ;;
 namespaces)
     enter leaf
+    pass_on +
     exec nsenter --net="/run/netns/$netns" \
         unshare --mount --propagation slave --uts --ipc --pid --fork sh "$0" node "$@"
     ;;

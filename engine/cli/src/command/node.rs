@@ -22,7 +22,7 @@ use crate::{
     screen,
 };
 
-/// How many machines are made at once.
+/// How many machines are made, or taken away, at once.
 const AT_ONCE: usize = 4;
 /// How often to look whether agents came.
 const LOOK: Duration = Duration::from_secs(1);
@@ -333,9 +333,16 @@ async fn remove(app: &App, client: &Client, args: RmArgs) -> Result<Exit, Failur
             let what = format!("{name} is taken for lost: its node-roles are forgotten without being undone");
             app.confirm_name(name.as_str(), args.yes.as_deref(), &what)?;
         }
-        let query = RemoveNodeQuery { gone: args.gone, allow_protected: args.allowed.listed() };
-        client.remove_node(name, query).await?;
-        app.output.say(&format!("{name} is forgotten"));
+    }
+    let (gone, allowed) = (args.gone, args.allowed.listed());
+    let mut removing = stream::iter(args.names)
+        .map(|name| {
+            let query = RemoveNodeQuery { gone, allow_protected: allowed.clone() };
+            async move { client.remove_node(&name, query).await.map(|_| name) }
+        })
+        .buffered(AT_ONCE);
+    while let Some(removed) = removing.next().await {
+        app.output.say(&format!("{} is forgotten", removed?));
     }
     Ok(Exit::Done)
 }

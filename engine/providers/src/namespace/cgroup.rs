@@ -69,7 +69,7 @@ pub(super) fn make(cgroups: &[Cgroup]) -> io::Result<()> {
 }
 
 /// Has what is below a cgroup of version 2 use the controllers that it has. What it may not pass on is not missed.
-pub(super) fn pass_on(cgroup: &Path) {
+fn pass_on(cgroup: &Path) {
     let controllers = fs::read_to_string(cgroup.join("cgroup.controllers")).unwrap_or_default();
     for controller in controllers.split_whitespace() {
         if let Err(error) = fs::write(cgroup.join("cgroup.subtree_control"), format!("+{controller}")) {

@@ -29,12 +29,7 @@ pub(super) fn make(config: &NamespaceConfig, request: &MachineRequest, address: 
     cgroup::make(&cgroups).map_err(trouble)?;
     files::node(config, request, address, &cgroups).map_err(trouble)?;
     network::make_link(config, node, address).map_err(|said| failed(node, said))?;
-    boot(config, node)?;
-    // Now that its processes are in the leaves.
-    for cgroup in cgroups.iter().filter(|it| it.root != it.leaf) {
-        cgroup::pass_on(&cgroup.root);
-    }
-    Ok(())
+    boot(config, node)
 }
 
 /// Starts a node, and waits until its process 1 is about to run. It is nobody's child, so that it outlives the engine.

@@ -6,6 +6,7 @@ mod backup;
 mod docs;
 mod enrolment;
 mod faults;
+mod fleet;
 mod machine;
 mod marks;
 mod roles;
