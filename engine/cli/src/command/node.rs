@@ -310,21 +310,25 @@ fn drawn(added: &[AddedNodeView], look: &screen::Look) -> String {
     text
 }
 
-/// Waits until the agents of nodes are here.
+/// Waits until the agents of nodes are here: looks at all that are missing, then pauses.
 async fn arrive(app: &App, client: &Client, added: &mut [AddedNodeView]) -> Result<Exit, Failure> {
     let deadline = app.timeout().map(|it| Instant::now() + it);
-    for it in added.iter_mut() {
-        while it.node.standing != NodeStanding::Ready {
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                app.output.insist(&format!("the agent of {} has not come yet", it.node.node.name));
-                return Ok(Exit::TimedOut);
-            }
-            tokio::time::sleep(LOOK).await;
+    loop {
+        for it in added.iter_mut().filter(|it| it.node.standing != NodeStanding::Ready) {
             it.node = client.node(&it.node.node.name).await?;
+            if it.node.standing == NodeStanding::Ready {
+                app.output.say(&format!("{} is here", it.node.node.name));
+            }
         }
-        app.output.say(&format!("{} is here", it.node.node.name));
+        let Some(missing) = added.iter().find(|it| it.node.standing != NodeStanding::Ready) else {
+            return Ok(Exit::Done);
+        };
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            app.output.insist(&format!("the agent of {} has not come yet", missing.node.node.name));
+            return Ok(Exit::TimedOut);
+        }
+        tokio::time::sleep(LOOK).await;
     }
-    Ok(Exit::Done)
 }
 
 async fn remove(app: &App, client: &Client, args: RmArgs) -> Result<Exit, Failure> {
@@ -338,7 +342,7 @@ async fn remove(app: &App, client: &Client, args: RmArgs) -> Result<Exit, Failur
     let mut removing = stream::iter(args.names)
         .map(|name| {
             let query = RemoveNodeQuery { gone, allow_protected: allowed.clone() };
-            async move { client.remove_node(&name, query).await.map(|_| name) }
+            async move { client.remove_node(&name, query).await.map(|()| name) }
         })
         .buffered(AT_ONCE);
     while let Some(removed) = removing.next().await {
