@@ -1,6 +1,9 @@
 # Two commands do everything on a fresh Debian 12 machine with cargo and node: `make demo` and `make test`.
 
-.PHONY: demo demo-clean test bench lint build setup-docker setup-tests help
+# How many light nodes `make fleet` begins with.
+NODES ?= 200
+
+.PHONY: demo demo-clean test bench fleet lint build setup-docker setup-tests help
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -18,6 +21,10 @@ bench: ## Measure our own cases and their peers, as root; figures go to target/b
 	cargo build --quiet --release -p rebar-bench -p rebar-agent -p rebar-cli
 	tests/bench/run
 
+fleet: ## Build a Docker Swarm over NODES light nodes, as root; figures go to target/fleet.json
+	cargo build --quiet --release -p rebar-agent -p rebar-cli
+	tests/fleet/run --nodes $(NODES)
+
 lint: ## Formatting, lints, licences and duplicate crates
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
@@ -31,4 +38,5 @@ setup-docker:
 
 setup-tests:
 	tests/setup/tools.sh
+	tests/setup/light-nodes.sh
 	tests/setup/postgres.sh >/dev/null

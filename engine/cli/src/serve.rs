@@ -69,7 +69,22 @@ pub struct Args {
     /// Make the Docker network and the node image at the start, so that the DNS server can listen on its gateway
     #[arg(long, env = "REBAR_DOCKER_PREPARE")]
     pub docker_prepare: bool,
-    /// The agent that is put into nodes of the docker provider [default: rebar-agent beside this program]
+    /// The bridge that light nodes, those of the namespace provider, live on; at most 15 characters
+    #[arg(long, env = "REBAR_NAMESPACE_NETWORK", default_value = "rebar-light", value_name = "NAME")]
+    pub namespace_network: String,
+    /// Its subnet
+    #[arg(long, env = "REBAR_NAMESPACE_SUBNET", default_value = "172.31.0.0/16", value_name = "CIDR")]
+    pub namespace_subnet: Ipv4Net,
+    /// The part of it that light nodes get addresses from
+    #[arg(long, env = "REBAR_NAMESPACE_RANGE", default_value = "172.31.0.0/17", value_name = "CIDR")]
+    pub namespace_range: Ipv4Net,
+    /// Where light nodes are kept, on a file system that overlayfs can write to
+    #[arg(long, env = "REBAR_NAMESPACE_STATE", default_value = "/var/lib/rebar-nodes", value_name = "DIR")]
+    pub namespace_state: PathBuf,
+    /// Make the bridge of light nodes at the start, so that the DNS server can listen on its address
+    #[arg(long, env = "REBAR_NAMESPACE_PREPARE")]
+    pub namespace_prepare: bool,
+    /// The agent that is put into nodes of the docker and namespace providers [default: rebar-agent beside this program]
     #[arg(long, env = "REBAR_AGENT_BINARY", value_name = "FILE")]
     pub agent_binary: Option<PathBuf>,
     /// The public keys whose releases of the agent are taken in, and that new agents are given; `rebar agent release key` makes one

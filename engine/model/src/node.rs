@@ -40,6 +40,8 @@ pub enum ProviderKind {
     Docker,
     /// An existing machine that enrolled itself.
     Join,
+    /// A light node: namespaces on the engine's own machine.
+    Namespace,
 }
 
 /// Whether new work may start on a node.
@@ -124,6 +126,8 @@ pub struct Facts {
     pub agent_version: String,
     /// `none`, or the kind of virtual machine or container.
     pub virtualization: String,
+    /// What process 1 is: `systemd`, `init`, or `runsvdir` on a light node.
+    pub init: String,
 }
 
 /// Operating system.

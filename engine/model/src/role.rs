@@ -138,6 +138,10 @@ pub struct Platforms {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1))]
     pub arch: Vec<Arch>,
+    /// What process 1 is: `systemd`, `init`, or `runsvdir` on a light node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1))]
+    pub init: Vec<String>,
 }
 
 /// A processor architecture, as Debian names it.

@@ -37,6 +37,10 @@ pub struct House {
     advertise: Option<String>,
     /// Public keys whose releases of the agent the engine takes in.
     release_keys: Vec<String>,
+    /// What the engine is started under, with its arguments: `setpriv` and what it takes away.
+    under: Vec<String>,
+    /// More of the engine's environment.
+    settings: Vec<(&'static str, String)>,
     engine: Option<Child>,
 }
 
@@ -49,6 +53,20 @@ impl House {
     /// A house with a running engine that machines on another network reach at an address of this host.
     pub fn for_machines(host: Ipv4Addr) -> Self {
         Self::at(Database::Sqlite, host)
+    }
+
+    /// A house with a running engine that makes light nodes on a network of its own, started under another program if one is named.
+    pub fn with_light_nodes(network: &str, subnet: &str, under: &[&str]) -> Self {
+        let mut house = Self::empty(None, Ipv4Addr::UNSPECIFIED);
+        house.under = under.iter().map(|&it| it.to_owned()).collect();
+        house.settings = vec![
+            ("REBAR_NAMESPACE_NETWORK", network.to_owned()),
+            ("REBAR_NAMESPACE_SUBNET", subnet.to_owned()),
+            ("REBAR_NAMESPACE_RANGE", subnet.to_owned()),
+            ("REBAR_NAMESPACE_STATE", house.path("nodes").display().to_string()),
+        ];
+        house.start_engine();
+        house
     }
 
     /// A house with a running engine.
@@ -109,6 +127,8 @@ impl House {
             door: SocketAddrV4::new(host, free_port(host)),
             advertise: None,
             release_keys: Vec::new(),
+            under: Vec::new(),
+            settings: Vec::new(),
             engine: None,
         }
     }
@@ -149,9 +169,12 @@ impl House {
     pub(crate) fn spawn_engine(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.path("engine.log"));
         let log = log.unwrap_or_else(|error| panic!("no log: {error}"));
-        let mut command = Command::new(bin("rebar"));
+        let mut words = self.under.iter().map(Into::into).chain([bin("rebar").into_os_string()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
         command
+            .args(words)
             .arg("serve")
+            .envs(self.settings.iter().cloned())
             .arg("--data")
             .arg(&self.data)
             .args(["--listen-api", &format!("127.0.0.1:{}", self.api)])

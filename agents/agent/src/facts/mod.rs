@@ -25,6 +25,7 @@ struct Facts {
     boot_id: String,
     agent_version: &'static str,
     virtualization: String,
+    init: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -55,6 +56,8 @@ pub fn collect(boot_id: &str, towards_engine: Option<IpAddr>) -> String {
         boot_id: boot_id.to_owned(),
         agent_version: release::version(),
         virtualization: virtualization::detect(),
+        // The name of process 1: systemd, init, or that of a container's one program.
+        init: line("/proc/1/comm"),
     };
     serde_json::to_string(&facts).unwrap_or_default()
 }

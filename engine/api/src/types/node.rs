@@ -62,7 +62,7 @@ pub struct AddNodeRequest {
     /// Its name, also in DNS.
     #[schema(value_type = String)]
     pub name: NodeName,
-    /// Who makes it: `docker` or `join`.
+    /// Who makes it: `docker`, `namespace` or `join`.
     #[schema(value_type = String)]
     pub provider: ProviderKind,
     /// Free labels.

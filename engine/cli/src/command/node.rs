@@ -22,7 +22,7 @@ use crate::{
     screen,
 };
 
-/// How many machines are made at once.
+/// How many machines are made, or taken away, at once.
 const AT_ONCE: usize = 4;
 /// How often to look whether agents came.
 const LOOK: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ const MOST: u32 = 1_000;
 pub enum Verb {
     /// Take machines under care
     #[command(
-        after_help = "Examples:\n  rebar node add n1 n2 n3 --wait             systemd containers on the engine's Docker\n  rebar node add --prefix w- --count 5 --label rack=b2\n  rebar node add metal-1 --provider join     prints the one command to run on that machine"
+        after_help = "Examples:\n  rebar node add n1 n2 n3 --wait             systemd containers on the engine's Docker\n  rebar node add --prefix w- --count 5 --label rack=b2\n  rebar node add --prefix l --count 50 --provider namespace\n  rebar node add metal-1 --provider join     prints the one command to run on that machine"
     )]
     Add(AddArgs),
     /// List nodes
@@ -119,6 +119,8 @@ pub enum Provider {
     /// The engine, as systemd containers on its own Docker
     #[default]
     Docker,
+    /// The engine, as light nodes: namespaces on its own machine
+    Namespace,
     /// Nobody: an existing machine enrols itself
     Join,
 }
@@ -250,6 +252,7 @@ async fn add(app: &App, client: &Client, args: AddArgs) -> Result<Exit, Failure>
     let names = names(&args)?;
     let provider = match args.provider {
         Provider::Docker => ProviderKind::Docker,
+        Provider::Namespace => ProviderKind::Namespace,
         Provider::Join => ProviderKind::Join,
     };
     let request = |name: NodeName| AddNodeRequest {
@@ -288,7 +291,7 @@ async fn add(app: &App, client: &Client, args: AddArgs) -> Result<Exit, Failure>
         }
     }
     let exit =
-        if args.wait && provider == ProviderKind::Docker { arrive(app, client, &mut added).await? } else { Exit::Done };
+        if args.wait && provider != ProviderKind::Join { arrive(app, client, &mut added).await? } else { Exit::Done };
     app.output.list(&added, |it| it.node.node.name.to_string(), |look| drawn(&added, look))?;
     first_failure.map_or(Ok(exit), Err)
 }
@@ -307,21 +310,25 @@ fn drawn(added: &[AddedNodeView], look: &screen::Look) -> String {
     text
 }
 
-/// Waits until the agents of nodes are here.
+/// Waits until the agents of nodes are here: looks at all that are missing, then pauses.
 async fn arrive(app: &App, client: &Client, added: &mut [AddedNodeView]) -> Result<Exit, Failure> {
     let deadline = app.timeout().map(|it| Instant::now() + it);
-    for it in added.iter_mut() {
-        while it.node.standing != NodeStanding::Ready {
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                app.output.insist(&format!("the agent of {} has not come yet", it.node.node.name));
-                return Ok(Exit::TimedOut);
-            }
-            tokio::time::sleep(LOOK).await;
+    loop {
+        for it in added.iter_mut().filter(|it| it.node.standing != NodeStanding::Ready) {
             it.node = client.node(&it.node.node.name).await?;
+            if it.node.standing == NodeStanding::Ready {
+                app.output.say(&format!("{} is here", it.node.node.name));
+            }
         }
-        app.output.say(&format!("{} is here", it.node.node.name));
+        let Some(missing) = added.iter().find(|it| it.node.standing != NodeStanding::Ready) else {
+            return Ok(Exit::Done);
+        };
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            app.output.insist(&format!("the agent of {} has not come yet", missing.node.node.name));
+            return Ok(Exit::TimedOut);
+        }
+        tokio::time::sleep(LOOK).await;
     }
-    Ok(Exit::Done)
 }
 
 async fn remove(app: &App, client: &Client, args: RmArgs) -> Result<Exit, Failure> {
@@ -330,9 +337,16 @@ async fn remove(app: &App, client: &Client, args: RmArgs) -> Result<Exit, Failur
             let what = format!("{name} is taken for lost: its node-roles are forgotten without being undone");
             app.confirm_name(name.as_str(), args.yes.as_deref(), &what)?;
         }
-        let query = RemoveNodeQuery { gone: args.gone, allow_protected: args.allowed.listed() };
-        client.remove_node(name, query).await?;
-        app.output.say(&format!("{name} is forgotten"));
+    }
+    let (gone, allowed) = (args.gone, args.allowed.listed());
+    let mut removing = stream::iter(args.names)
+        .map(|name| {
+            let query = RemoveNodeQuery { gone, allow_protected: allowed.clone() };
+            async move { client.remove_node(&name, query).await.map(|()| name) }
+        })
+        .buffered(AT_ONCE);
+    while let Some(removed) = removing.next().await {
+        app.output.say(&format!("{} is forgotten", removed?));
     }
     Ok(Exit::Done)
 }

@@ -13,6 +13,7 @@ pub fn provider(kind: ProviderKind) -> &'static str {
     match kind {
         ProviderKind::Docker => "docker",
         ProviderKind::Join => "join",
+        ProviderKind::Namespace => "namespace",
     }
 }
 
@@ -125,6 +126,7 @@ fn facts(facts: &Facts, line: &mut impl FnMut(&str, String)) {
     line("os", format!("{}, kernel {}", facts.os.name, facts.os.kernel));
     line("machine", format!("{}, {} CPUs, {} MiB memory", facts.arch, facts.cpu.count, facts.memory_mb));
     line("virtual", facts.virtualization.clone());
+    line("init", facts.init.clone());
     line("disks", joined(facts.disks.iter().map(|it| format!("{} {} GB", it.name, it.size_bytes / 1_000_000_000))));
     line("nics", joined(facts.nics.iter().map(|it| format!("{} {}", it.name, it.addresses.join(" ")))));
     line("agent", facts.agent_version.clone());

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -13,7 +14,7 @@ use rebar_gateway::{Gateway, GatewayConfig};
 use rebar_model::{Actor, ApiToken, ProviderKind, TokenHash, World};
 use rebar_orchestrator::{Engine, Handle, Ports, Standby};
 use rebar_ports::{Authority, Clock, Provider, Store};
-use rebar_providers::{DockerConfig, DockerProvider, JoinProvider};
+use rebar_providers::{DockerConfig, DockerProvider, JoinProvider, NamespaceConfig, NamespaceProvider};
 use rebar_scheduler::Command;
 use rebar_services::{AuthorityConfig, EngineAuthority};
 use rebar_store_sql::{SealKey, SqlStore};
@@ -91,12 +92,17 @@ impl House {
             docker.check().await?;
             docker.prepare().await?;
         }
+        let light = Arc::new(light(&self.args)?);
+        if self.args.namespace_prepare {
+            light.prepare().await?;
+        }
         let services = Services::start(&self.args, self.store.clone(), Arc::new(SystemClock)).await?;
         let agents = Gateway::listen(self.args.listen_agents)
             .with_context(|| format!("cannot listen on {}", self.args.listen_agents))?;
         let providers: BTreeMap<ProviderKind, Arc<dyn Provider>> = BTreeMap::from([
             (ProviderKind::Docker, docker as Arc<dyn Provider>),
             (ProviderKind::Join, Arc::new(JoinProvider)),
+            (ProviderKind::Namespace, light),
         ]);
         let ports = self.ports(Some(&services), providers, advertise(&self.args, agents.local_addr()?));
         let leading = stop.child_token();
@@ -181,21 +187,41 @@ async fn ending<E>(door: impl Future<Output = Result<(), E>>, stop: &Cancellatio
     result
 }
 
+fn agent_binary(args: &Args) -> Result<PathBuf> {
+    match &args.agent_binary {
+        Some(path) => Ok(path.clone()),
+        None => Ok(std::env::current_exe()?.with_file_name("rebar-agent")),
+    }
+}
+
 fn docker(args: &Args) -> Result<DockerProvider> {
-    let agent_binary = match &args.agent_binary {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("rebar-agent"),
-    };
     let gateway = first_host(args.docker_subnet);
     let config = DockerConfig {
         network: args.docker_network.clone(),
         subnet: args.docker_subnet,
         ip_range: args.docker_range,
         gateway,
-        agent_binary,
+        agent_binary: agent_binary(args)?,
         ..DockerConfig::default()
     };
     Ok(DockerProvider::new(config)?)
+}
+
+fn light(args: &Args) -> Result<NamespaceProvider> {
+    let gateway = first_host(args.namespace_subnet);
+    // Nobody said how nodes reach the engine: light ones do at the bridge, which the others do not know.
+    let everywhere = args.advertise.is_none() && args.listen_agents.ip().is_unspecified();
+    let config = NamespaceConfig {
+        network: args.namespace_network.clone(),
+        subnet: args.namespace_subnet,
+        range: args.namespace_range,
+        gateway,
+        engine: everywhere.then(|| format!("{gateway}:{}", args.listen_agents.port())),
+        state: args.namespace_state.clone(),
+        agent_binary: agent_binary(args)?,
+        ..NamespaceConfig::default()
+    };
+    Ok(NamespaceProvider::new(config)?)
 }
 
 fn first_host(subnet: Ipv4Net) -> std::net::Ipv4Addr {

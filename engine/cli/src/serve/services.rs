@@ -28,13 +28,13 @@ impl Services {
         let dns = if args.dns_listen.is_empty() {
             None
         } else {
-            let nodes = IpNet::V4(args.docker_subnet);
+            let nodes = [args.docker_subnet, args.namespace_subnet].map(IpNet::V4);
             let defaults = DnsConfig::default();
             let config = DnsConfig {
                 listen: args.dns_listen.clone(),
                 zones: args.dns_zones.clone(),
                 upstreams: args.dns_upstreams.clone(),
-                forward_for: defaults.forward_for.into_iter().chain([nodes]).collect(),
+                forward_for: defaults.forward_for.into_iter().chain(nodes).collect(),
             };
             Some(Arc::new(Dns::start(config, clock.clone()).await.context("the DNS server")?))
         };

@@ -18,19 +18,22 @@ pub(super) enum Fit {
 /// How a machine suits a role.
 pub(super) fn fit(role: &RoleDefinition, node: &Node) -> Fit {
     let Some(platforms) = &role.manifest.spec.platforms else { return Fit::Made };
-    let (os, arch) = reported(node);
-    let other_os = !os.is_empty() && !platforms.os.is_empty() && !platforms.os.iter().any(|it| it == os);
-    let other_arch =
-        !arch.is_empty() && !platforms.arch.is_empty() && !platforms.arch.iter().any(|it| it.as_str() == arch);
-    if other_os || other_arch {
-        Fit::Other
-    } else if os.is_empty() && !platforms.os.is_empty() {
-        Fit::Unreported("operating system")
-    } else if arch.is_empty() && !platforms.arch.is_empty() {
-        Fit::Unreported("architecture")
-    } else {
-        Fit::Made
+    let Reported { os, arch, init } = reported(node);
+    let arches: Vec<_> = platforms.arch.iter().map(|it| it.as_str()).collect();
+    let counts = [
+        ("operating system", os, texts(&platforms.os)),
+        ("architecture", arch, arches),
+        ("init system", init, texts(&platforms.init)),
+    ];
+    let named = || counts.iter().filter(|(_, _, wanted)| !wanted.is_empty());
+    if named().any(|(_, is, wanted)| !is.is_empty() && !wanted.contains(is)) {
+        return Fit::Other;
     }
+    named().find(|(_, is, _)| is.is_empty()).map_or(Fit::Made, |(what, ..)| Fit::Unreported(what))
+}
+
+fn texts(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
 }
 
 /// The mistake of having a role on a machine that does not suit it; none if it does.
@@ -57,26 +60,39 @@ pub(super) fn left_out<'a>(
     others.collect()
 }
 
-fn reported(node: &Node) -> (&str, &str) {
-    node.facts.as_ref().map_or(("", ""), |it| (&it.os.id, &it.arch))
+/// What counts of a machine; empty where it has not said so.
+struct Reported<'a> {
+    os: &'a str,
+    arch: &'a str,
+    init: &'a str,
 }
 
-/// What a machine is, as far as it said so: `debian on amd64`.
+fn reported(node: &Node) -> Reported<'_> {
+    let none = Reported { os: "", arch: "", init: "" };
+    node.facts.as_ref().map_or(none, |it| Reported { os: &it.os.id, arch: &it.arch, init: &it.init })
+}
+
+/// What a machine is, as far as it said so: `debian on amd64 with systemd`.
 fn machine(node: &Node) -> String {
-    match reported(node) {
-        (os, "") => os.to_owned(),
-        ("", arch) => arch.to_owned(),
-        (os, arch) => format!("{os} on {arch}"),
-    }
+    let Reported { os, arch, init } = reported(node);
+    words(os, arch, init)
 }
 
 /// What a role is made for: `debian or ubuntu on amd64`.
 fn made_for(role: &RoleDefinition) -> String {
-    let Platforms { os, arch } = role.manifest.spec.platforms.clone().unwrap_or_default();
+    let Platforms { os, arch, init } = role.manifest.spec.platforms.clone().unwrap_or_default();
     let arch = arch.into_iter().map(Arch::as_str).collect::<Vec<_>>().join(" or ");
-    match (os.join(" or "), arch) {
-        (os, arch) if arch.is_empty() => os,
-        (os, arch) if os.is_empty() => arch,
+    words(&os.join(" or "), &arch, &init.join(" or "))
+}
+
+fn words(os: &str, arch: &str, init: &str) -> String {
+    let machine = match (os, arch) {
+        ("", it) | (it, "") => it.to_owned(),
         (os, arch) => format!("{os} on {arch}"),
+    };
+    match (machine.is_empty(), init) {
+        (_, "") => machine,
+        (true, init) => format!("machines with {init}"),
+        (false, init) => format!("{machine} with {init}"),
     }
 }

@@ -20,8 +20,12 @@ fn landed(stage: &Stage) -> Vec<String> {
 impl Stage {
     /// The agent of a node says what its machine is.
     fn report(&mut self, node: &str, os: &str, arch: &str) {
+        self.report_init(node, os, arch, "");
+    }
+
+    fn report_init(&mut self, node: &str, os: &str, arch: &str, init: &str) {
         let os = Os { id: os.to_owned(), ..Os::default() };
-        let facts = Facts { os, arch: arch.to_owned(), ..Facts::default() };
+        let facts = Facts { os, arch: arch.to_owned(), init: init.to_owned(), ..Facts::default() };
         self.input(Input::FactsReported { node: name(node), facts: Box::new(facts) }).unwrap();
     }
 }
@@ -62,6 +66,23 @@ fn only_the_architecture_may_count() {
     assert!(mistakes(&stage)[0].ends_with("is made for arm64, and node `n1` is debian on amd64"));
     stage.report("n1", "debian", "arm64");
     assert_eq!(landed(&stage), ["engine@n1"]);
+}
+
+#[test]
+fn the_init_system_may_count() {
+    let roles = vec![
+        role("units", made_for(json!({"init": ["systemd"]}))),
+        role("light", made_for(json!({"os": ["debian"], "init": ["runsvdir", "sh"]}))),
+    ];
+    let mut stage = Stage::new(&["n1"], roles);
+    stage.report_init("n1", "debian", "amd64", "runsvdir");
+    let systemd = "RB3017 role `units` is made for machines with systemd, and node `n1`";
+    assert_eq!(mistakes(&stage), [format!("{systemd} is debian on amd64 with runsvdir")]);
+    // An older agent does not say it.
+    stage.report("n1", "debian", "amd64");
+    let light = "RB3017 role `light` is made for debian with runsvdir or sh, and node `n1`";
+    let unknown = "has not reported its init system; is its agent here?";
+    assert_eq!(mistakes(&stage), [format!("{light} {unknown}"), format!("{systemd} {unknown}")]);
 }
 
 #[test]

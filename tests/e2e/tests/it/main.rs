@@ -10,6 +10,7 @@ mod edge;
 mod enrolment;
 mod excess;
 mod faults;
+mod fleet;
 mod machine;
 mod marks;
 mod rehearse;

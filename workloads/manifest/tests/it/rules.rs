@@ -149,11 +149,12 @@ fn parameters() {
 fn platforms() {
     check(
         STORAGE,
-        "platforms: {os: [debian, ubuntu], arch: [amd64, arm64]}",
+        "platforms: {os: [debian, ubuntu], arch: [amd64, arm64], init: [systemd]}",
         "platforms: {}",
         &[("RB1106", 25, "is empty")],
     );
     check(STORAGE, "os: [debian, ubuntu]", "os: []", &[("RB1106", 25, "is empty")]);
+    check(STORAGE, "init: [systemd]", "init: []", &[("RB1106", 25, "is empty")]);
     check(STORAGE, "arch: [amd64, arm64]", "arch: [x86]", &[("RB1104", 25, "amd64, arm64")]);
 }
 

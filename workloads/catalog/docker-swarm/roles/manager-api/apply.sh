@@ -1,16 +1,15 @@
 #!/bin/sh
 # Installs the certificate beside the node's key and lets dockerd listen with
-# it. The packaged unit passes DOCKER_OPTS to dockerd, besides its own socket.
+# it, besides its own socket.
 set -eu
 . ./files.sh
 
 umask 077
 rebar-input ca_pem >"$dir/ca.pem"
 rebar-input cert_pem >"$dir/cert.pem"
-mkdir -p "$(dirname "$unit")"
-wanted_unit >"$unit"
-chmod 644 "$unit"
+{ other_options; wanted_options; } >"$options.rebar"
+chmod 644 "$options.rebar"
+mv "$options.rebar" "$options"
 
-systemctl daemon-reload
-systemctl restart docker.service
+service docker restart
 rebar-output url "https://$(rebar-input fqdn):2376"

@@ -2,8 +2,9 @@
 set -eu
 . ./files.sh
 
-rm -f "$unit" "$dir/ca.pem" "$dir/cert.pem"
-rmdir "$(dirname "$unit")" 2>/dev/null || true
-systemctl daemon-reload
+rm -f "$dir/ca.pem" "$dir/cert.pem"
+[ -e "$options" ] || exit 0
+other_options >"$options.rebar"
+if [ -s "$options.rebar" ]; then mv "$options.rebar" "$options"; else rm -f "$options" "$options.rebar"; fi
 # Only an engine that runs has the listener open.
-systemctl try-restart docker.service
+service docker try-restart
