@@ -289,7 +289,9 @@ impl House {
     /// Adds nodes that join, starts their agents, and waits until they have reported.
     pub fn join(&self, names: &[&str]) -> Vec<AgentProcess> {
         let agents = names.iter().map(|name| self.come(name, &self.path(&format!("agent-{name}")), None)).collect();
-        names.iter().for_each(|name| self.here(name));
+        for name in names {
+            self.here(name);
+        }
         agents
     }
 
@@ -299,7 +301,9 @@ impl House {
             self.come(name, &self.path(&format!("agent-{name}")), Some(network.port(place).namespace()))
         };
         let agents = names.iter().enumerate().map(come).collect();
-        names.iter().for_each(|name| self.here(name));
+        for name in names {
+            self.here(name);
+        }
         agents
     }
 

@@ -21,8 +21,8 @@ pub fn role(name: &str, after: Option<&str>) -> Role {
          echo \"end $me $REBAR_ATTEMPT\" >> \"$dir/marks\""
     );
     let mut role = Role::new(name, after, &body);
-    role.extra = "      retries: {max: 9, initial: 100ms, factor: 1}\n".to_owned();
-    role.mark = "\"$me/$REBAR_ATTEMPT\"".to_owned();
+    role.extra = "      retries: {max: 9, initial: 100ms, factor: 1}\n".into();
+    role.mark = "\"$me/$REBAR_ATTEMPT\"".into();
     role
 }
 
