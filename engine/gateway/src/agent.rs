@@ -41,7 +41,7 @@ impl Agent for AgentService {
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let peer = peer(&request)?;
-        Ok(Response::new(self.sessions.open(peer.node, peer.hang_up, request.into_inner())?))
+        Ok(Response::new(self.sessions.open_of(peer, request.into_inner())?))
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewResponse>, Status> {

@@ -24,7 +24,7 @@ pub(crate) struct Peer {
 }
 
 /// A place among those that are coming in; dropped, it is given up all the same.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Arrival(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 
 impl Arrival {

@@ -14,9 +14,9 @@ use tonic::Status;
 use crate::{
     Limits,
     outbox::{self, OutStream},
-    peer::Peer,
+    peer::{Arrival, Peer},
     registry::Registry,
-    session::Session,
+    session::{Inbound, Session},
 };
 
 /// The sessions of a door.
@@ -49,13 +49,18 @@ impl Sessions {
     where
         S: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin + 'static,
     {
+        self.open_of(Peer { node, hang_up, arrival: Arrival::default() }, inbound)
+    }
+
+    /// The same for who came in through the door.
+    pub(crate) fn open_of(&self, peer: Peer, inbound: impl Inbound + 'static) -> Result<OutStream, Status> {
         let Ok(seat) = self.seats.clone().try_acquire_owned() else {
-            tracing::warn!(%node, limit = self.limits.sessions, "session refused: too many");
+            tracing::warn!(node = %peer.node, limit = self.limits.sessions, "session refused: too many");
             return Err(Status::resource_exhausted("too many sessions; come back later"));
         };
         let (outbox, stream) = outbox::channel(self.limits.queue);
         let session = Session {
-            peer: Peer { node, hang_up },
+            peer,
             door: self.door.clone(),
             clock: self.clock.clone(),
             limits: self.limits.clone(),

@@ -183,6 +183,7 @@ pub fn facts(name: &NodeName, place: usize, os: &str, arch: &str) -> Facts {
             kernel: "6.1.0".to_owned(),
         },
         arch: arch.to_owned(),
+        init: "systemd".to_owned(),
         cpu: Cpu { count: 8, model: "simulated".to_owned() },
         memory_mb: 32_768,
         disks: vec![Disk {

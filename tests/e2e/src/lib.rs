@@ -13,8 +13,8 @@ mod wait;
 
 pub use agent::AgentProcess;
 pub use house::{Database, House};
-pub use network::{Network, Port, Weather};
 pub use link::{Line, Quality};
+pub use network::{Network, Port, Weather};
 pub use page::{Block, blocks};
 pub use run::{Done, bin, root};
 pub use storm::{Storm, seed};
