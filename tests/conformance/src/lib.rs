@@ -1,8 +1,11 @@
 //! One suite for every store. The cases are in `cases/`, each against the ports alone; the backends that they run against are
-//! in `backend.rs`; `generate.rs` makes random histories. `postgres.rs` starts a real PostgreSQL and serves other tests too.
+//! in `backend.rs`; `generate.rs` makes random histories. `postgres.rs` starts a real PostgreSQL,
+//! `disk/` is a disk whose power can be cut; both serve other tests too.
 
 pub mod backend;
 mod cases;
+pub mod crash;
+pub mod disk;
 pub mod generate;
 pub mod postgres;
 mod suite;
