@@ -49,6 +49,11 @@ impl House {
         Self::on(Database::Sqlite)
     }
 
+    /// A house whose engine on SQLite has not been started.
+    pub fn stopped() -> Self {
+        Self::empty(None, Ipv4Addr::LOCALHOST)
+    }
+
     /// A house with a running engine that machines on another network reach at an address of this host.
     pub fn for_machines(host: Ipv4Addr) -> Self {
         Self::at(Database::Sqlite, host)
@@ -108,6 +113,16 @@ impl House {
 
     /// Starts the engine and waits until it answers.
     pub fn start_engine(&mut self) {
+        self.spawn_engine();
+        let mut last = String::new();
+        let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually("the engine answers", || self.answers().map_err(|it| last = it).ok());
+        }));
+        assert!(answered.is_ok(), "the engine does not answer: {last}\n{}", self.log());
+    }
+
+    /// Starts the engine.
+    pub fn spawn_engine(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.path("engine.log"));
         let log = log.unwrap_or_else(|error| panic!("no log: {error}"));
         let mut command = Command::new(bin("rebar"));
@@ -129,18 +144,15 @@ impl House {
         }
         let child = command.spawn().unwrap_or_else(|error| panic!("the engine cannot be started: {error}"));
         self.engine = Some(child);
-        let mut last = String::new();
-        let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            eventually("the engine answers", || {
-                if !self.path("data/admin.token").is_file() || !self.path("data/ca.pem").is_file() {
-                    return None;
-                }
-                let done = self.rebar(&["node", "ls", "-o", "json"]);
-                last = said(&done);
-                (done.code == 0).then_some(())
-            });
-        }));
-        assert!(answered.is_ok(), "the engine does not answer: {last}\n{}", self.log());
+    }
+
+    /// Whether the engine answers; what was said instead if it does not.
+    pub fn answers(&self) -> Result<(), String> {
+        if !self.path("data/admin.token").is_file() || !self.path("data/ca.pem").is_file() {
+            return Err("it has not made its files".to_owned());
+        }
+        let done = self.rebar(&["node", "ls", "-o", "json"]);
+        if done.code == 0 { Ok(()) } else { Err(said(&done)) }
     }
 
     /// Has the engine remember elsewhere from its next start on.

@@ -134,6 +134,7 @@ async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status) -> Resul
         outcome: Some(outcome),
         log_bytes: log.end(),
     };
+    log.sync()?;
     journal::write_result(dir, &result)?;
     knock.knock();
     dir.remove_inputs()

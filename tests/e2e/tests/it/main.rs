@@ -8,6 +8,7 @@ mod enrolment;
 mod faults;
 mod machine;
 mod marks;
+mod power;
 mod roles;
 mod standby;
 mod survival;
