@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use clap::{ValueEnum as _, builder::PossibleValue};
 use rebar_gateway::{Gateway, GatewayConfig};
 use rebar_model::{NodeName, Seq};
 use rebar_ports::{Authority as _, Clock as _};
@@ -17,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    shape::Shape,
+    shape::{Shape, Work},
     stage::{Database, Stage, deployment},
     system::{SystemClock, Watch, memory_mb},
 };
@@ -37,6 +38,9 @@ pub struct Args {
     /// How many roles stand in one chain
     #[arg(long, default_value_t = 8)]
     pub depth: usize,
+    /// What agents do for a role
+    #[arg(long, value_enum, default_value_t = Work::Simulated)]
+    pub work: Work,
 }
 
 /// What agents need to come in.
@@ -46,6 +50,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// The engine's authority, in PEM.
     pub ca_pem: String,
+    /// What an agent that enrols itself recognizes it by. Its token is the name of its node.
+    pub ca_fingerprint: String,
     /// The key of all agents, in PEM: making thousands would measure the maker of keys.
     pub key_pem: String,
     /// The certificate of each node, in PEM.
@@ -67,7 +73,7 @@ pub struct Seen {
 pub async fn serve(args: Args) -> Result<()> {
     let stage = Stage::start(args.database).await?;
     let nodes = stage.add_nodes(args.nodes).await?;
-    stage.deploy(Shape { roles: args.roles, depth: args.depth }, &nodes).await?;
+    stage.deploy_as(args.work, Shape { roles: args.roles, depth: args.depth }, &nodes).await?;
     let now = SystemClock.now();
     let authority = EngineAuthority::start(AuthorityConfig::default(), stage.vault.as_ref(), now).await?;
     let key = rcgen::KeyPair::generate()?;
@@ -78,6 +84,7 @@ pub async fn serve(args: Args) -> Result<()> {
     say(&Ready {
         address: listener.local_addr()?,
         ca_pem: authority.ca_pem().to_owned(),
+        ca_fingerprint: authority.ca_fingerprint().to_owned(),
         key_pem: key.serialize_pem(),
         certificates,
     })?;
@@ -148,13 +155,11 @@ pub struct Host {
 impl Host {
     /// Starts it.
     pub async fn start(args: &Args) -> Result<Self> {
-        let database = match args.database {
-            Database::Sqlite => "sqlite",
-            Database::Postgres => "postgres",
-        };
+        let word = |it: Option<PossibleValue>| it.map(|it| it.get_name().to_owned()).unwrap_or_default();
+        let (database, work) = (word(args.database.to_possible_value()), word(args.work.to_possible_value()));
         let numbers = [("--nodes", args.nodes), ("--roles", args.roles), ("--depth", args.depth)];
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["host", "--database", database])
+            .args(["host", "--database", &database, "--work", &work])
             .args(numbers.iter().flat_map(|(name, number)| [(*name).to_owned(), number.to_string()]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

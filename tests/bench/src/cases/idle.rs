@@ -5,8 +5,9 @@ use anyhow::Result;
 use crate::{
     figure::{Bar, Figure},
     host::{self, Host},
+    shape::Work,
     stage::Database,
-    wire,
+    wire::Agents,
 };
 
 /// The size of it.
@@ -22,9 +23,10 @@ pub struct Args {
 
 /// Measures it.
 pub async fn run(args: Args) -> Result<Vec<Figure>> {
-    let engine = host::Args { database: Database::Sqlite, nodes: args.agents, roles: 1, depth: 1 };
+    let engine =
+        host::Args { database: Database::Sqlite, nodes: args.agents, roles: 1, depth: 1, work: Work::Simulated };
     let mut host = Host::start(&engine).await?;
-    let _agents = wire::connect(&host.ready)?;
+    let _agents = Agents::connect(&host.ready, 0)?;
     let arrived = host.order(&format!("here {}", args.agents)).await?;
     let seen = host.order(&format!("rest {}", args.seconds)).await?;
     let share = seen.cpu_seconds / seen.seconds * 100.0;
