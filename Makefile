@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh Debian 12 machine with cargo and node: `make demo` and `make test`.
 
-.PHONY: demo demo-clean test bench lint build setup-docker setup-tests help
+.PHONY: demo demo-clean test bench soak flame lint build setup-docker setup-tests help
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -17,6 +17,13 @@ test: setup-docker setup-tests lint build ## Install what is missing, run every 
 bench: ## Measure our own cases and their peers, as root; figures go to target/bench.jsonl
 	cargo build --quiet --release -p rebar-bench -p rebar-agent -p rebar-cli
 	tests/bench/run
+
+soak: ## An hour under a steady load (SOAK_MINUTES=60), for memory that grows; figures go to target/soak.json
+	cargo build --quiet --release -p rebar-bench -p rebar-agent -p rebar-cli
+	tests/bench/soak
+
+flame: ## A flame graph of a case (CASE=node-roles), as root; it goes to target/flame
+	tests/bench/flame $(or $(CASE),node-roles)
 
 lint: ## Formatting, lints, licences and duplicate crates
 	cargo fmt --all --check

@@ -18,13 +18,14 @@ pub struct Shape {
     pub depth: usize,
 }
 
+/// What real agents run for a role.
+pub const SCRIPT: &str = "#!/bin/sh\n/bin/true\n";
+
 /// Who carries the roles out, and what that is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Work {
     /// Simulated agents, which do nothing.
     Simulated,
-    /// Real agents, for roles without a phase: what an attempt costs in itself. No package can have such roles.
-    Empty,
     /// Real agents, which run `/bin/true` in a script.
     Script,
 }
@@ -60,7 +61,10 @@ impl Shape {
         let workload = json!({
             "apiVersion": "rebar.dev/v1", "kind": "Workload",
             "metadata": {"name": "bench", "version": "1.0.0", "summary": "work that does nothing", "license": "Apache-2.0"},
-            "spec": {"groups": {"all": {"summary": "all nodes", "roles": roles}}},
+            "spec": {
+                "inputs": {"size": {"schema": {"type": "integer"}, "default": 1}},
+                "groups": {"all": {"summary": "all nodes", "roles": roles}},
+            },
         });
         let mut files = vec![("workload.yaml".to_owned(), File::text(workload.to_string()))];
         for (at, role) in roles.iter().enumerate() {
@@ -69,11 +73,12 @@ impl Shape {
                 "apiVersion": "rebar.dev/v1", "kind": "Role", "metadata": {"name": role, "summary": "does nothing"},
                 "spec": {
                     "scope": "node", "requires": before, "runner": {"type": "script"},
+                    "inputs": {"size": {"schema": {"type": "integer"}, "from": {"deployment": "size"}}},
                     "phases": {"apply": {"run": "run.sh", "timeout": "10m"}, "undo": {"run": "run.sh", "timeout": "10m"}},
                 },
             });
             files.push((format!("roles/{role}/role.yaml"), File::text(manifest.to_string())));
-            files.push((format!("roles/{role}/run.sh"), File::script("#!/bin/sh\n/bin/true\n")));
+            files.push((format!("roles/{role}/run.sh"), File::script(SCRIPT)));
         }
         Ok(Package::from_files(files)?)
     }

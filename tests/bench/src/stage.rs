@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use rebar_conformance::postgres::Server;
 use rebar_model::{
-    Actor, Connection, DeploymentName, DeploymentSpec, Digest, EnrolToken, Node, NodeMode, NodeName, Phases, Plan,
+    Actor, Connection, DeploymentName, DeploymentSpec, Digest, EnrolToken, Node, NodeMode, NodeName, Plan,
     ProviderKind, Span, State, TokenHash, Workload,
 };
 use rebar_orchestrator::{Engine, Handle, Ports};
@@ -98,7 +98,7 @@ impl Stage {
     pub async fn deploy_as(&self, work: Work, shape: Shape, nodes: &[NodeName]) -> Result<()> {
         let workload = Arc::new(match work {
             Work::Simulated => shape.workload()?,
-            Work::Empty | Work::Script => self.real_workload(work, shape).await?,
+            Work::Script => self.real_workload(shape).await?,
         });
         let spec = spec(workload.digest, nodes)?;
         self.command(Command::ImportWorkload { workload }).await?;
@@ -106,18 +106,12 @@ impl Stage {
     }
 
     /// A workload whose content agents can fetch.
-    async fn real_workload(&self, work: Work, shape: Shape) -> Result<Workload> {
+    async fn real_workload(&self, shape: Shape) -> Result<Workload> {
         let import = rebar_manifest::read(&shape.package()?, &[]).map_err(|mistakes| anyhow!("{mistakes:?}"))?;
         for (digest, archive) in &import.archives {
             self.vault.put(*digest, archive).await?;
         }
-        let mut workload = import.workload;
-        if work == Work::Empty {
-            for role in workload.roles.values_mut() {
-                Arc::make_mut(role).manifest.spec.phases = Phases::default();
-            }
-        }
-        Ok(workload)
+        Ok(import.workload)
     }
 
     /// Has the deployment be on other nodes, once a plan is accepted.

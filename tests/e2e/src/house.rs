@@ -155,6 +155,11 @@ impl House {
         if done.code == 0 { Ok(()) } else { Err(said(&done)) }
     }
 
+    /// The number of the engine's process.
+    pub fn engine_process(&self) -> Option<u32> {
+        self.engine.as_ref().map(Child::id)
+    }
+
     /// Has the engine remember elsewhere from its next start on.
     pub fn remember_in(&mut self, database: &str) {
         self.database = Some(database.to_owned());

@@ -1,12 +1,15 @@
 //! The real agent: durable steps in sequence through it, the same work as Ansible does on many nodes, and how big it is.
 
+use std::{process::Stdio, time::Instant};
+
 use anyhow::{Context, Result, ensure};
+use tokio::process::Command;
 
 use crate::{
     figure::{Bar, Figure},
     host::{self, Host, Seen},
     real::{self, Agents},
-    shape::Work,
+    shape::{SCRIPT, Work},
     stage::Database,
     system::{memory_mb_of, quantile},
 };
@@ -42,8 +45,8 @@ pub struct Idle {
 }
 
 /// A chain of roles on each node, carried out by real agents: what was seen of the engine.
-async fn carry_out(work: Work, nodes: usize, roles: usize) -> Result<(Seen, Host, Agents)> {
-    let args = host::Args { database: Database::Sqlite, nodes, roles, depth: roles, work };
+async fn carry_out(nodes: usize, roles: usize) -> Result<(Seen, Host, Agents)> {
+    let args = host::Args { database: Database::Sqlite, nodes, roles, depth: roles, work: Work::Script };
     let mut host = Host::start(&args).await?;
     let agents = Agents::start(&host.ready).await?;
     host.order(&format!("here {nodes}")).await?;
@@ -51,27 +54,45 @@ async fn carry_out(work: Work, nodes: usize, roles: usize) -> Result<(Seen, Host
     Ok((seen, host, agents))
 }
 
-/// Measures steps in sequence.
+/// Measures steps in sequence. An agent has no step without a process of the role's own; what it adds to one is what is left when the
+/// time of the same script, started by hand, is taken away.
 pub async fn steps(args: Steps) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
-    for (name, work, bar) in [("agent-steps", Work::Empty, 5.0), ("agent-steps-process", Work::Script, 10.0)] {
-        let mut seen = Vec::with_capacity(args.times);
-        for _ in 0..args.times {
-            let seconds = carry_out(work, 1, args.steps).await?.0.seconds;
-            #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-            seen.push(seconds * 1_000.0 / args.steps as f64);
-        }
-        let slowest = quantile(&mut seen, 1.0);
-        let figure = Figure::new(name, quantile(&mut seen, 0.5), "ms", Bar::AtMost(bar));
-        figures.push(figure.with("steps", args.steps).with("slowest_ms", slowest));
+    let (mut seen, mut alone) = (Vec::with_capacity(args.times), Vec::with_capacity(args.times));
+    for _ in 0..args.times {
+        let seconds = carry_out(1, args.steps).await?.0.seconds;
+        #[expect(clippy::cast_precision_loss, reason = "counts are small")]
+        let count = args.steps as f64;
+        seen.push(seconds * 1_000.0 / count);
+        alone.push(by_hand(args.steps).await? * 1_000.0 / count);
     }
-    Ok(figures)
+    let (step, slowest, alone) = (quantile(&mut seen, 0.5), quantile(&mut seen, 1.0), quantile(&mut alone, 0.5));
+    Ok(vec![
+        Figure::new("agent-steps", step - alone, "ms", Bar::AtMost(5.0))
+            .with("steps", args.steps)
+            .with("script_by_hand_ms", alone),
+        Figure::new("agent-steps-process", step, "ms", Bar::AtMost(10.0))
+            .with("steps", args.steps)
+            .with("slowest_ms", slowest),
+    ])
+}
+
+/// The script of the roles, run so many times by nobody but this process: how many seconds that takes.
+async fn by_hand(count: usize) -> Result<f64> {
+    let script = tempfile::Builder::new().prefix("rebar-bench-").tempdir()?;
+    let path = script.path().join("run.sh");
+    std::fs::write(&path, SCRIPT)?;
+    let since = Instant::now();
+    for _ in 0..count {
+        let status = Command::new("/bin/sh").arg(&path).stdin(Stdio::null()).status().await?;
+        ensure!(status.success(), "{status}");
+    }
+    Ok(since.elapsed().as_secs_f64())
 }
 
 /// Measures the same work as Ansible does.
 pub async fn tasks(args: Tasks) -> Result<Vec<Figure>> {
-    let before = std::time::Instant::now();
-    let (seen, _host, _agents) = carry_out(Work::Script, args.nodes, args.roles).await?;
+    let before = Instant::now();
+    let (seen, _host, _agents) = carry_out(args.nodes, args.roles).await?;
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
     let count = (args.nodes * args.roles) as f64;
     Ok(vec![
@@ -86,7 +107,7 @@ pub async fn tasks(args: Tasks) -> Result<Vec<Figure>> {
 
 /// Measures how big the agent is.
 pub async fn idle(args: Idle) -> Result<Vec<Figure>> {
-    let (_, mut host, agents) = carry_out(Work::Script, 1, 10).await?;
+    let (_, mut host, agents) = carry_out(1, 10).await?;
     host.order(&format!("rest {}", args.seconds)).await?;
     let process = agents.processes().next().context("the agent has ended")?;
     let memory = memory_mb_of(process)?;

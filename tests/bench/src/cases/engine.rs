@@ -1,7 +1,10 @@
 //! The engine as its users start it: how long until it serves, until a first deployment is active, and until it goes on after SIGKILL in
 //! the middle of one.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 use rebar_e2e::House;
@@ -69,7 +72,8 @@ pub async fn restart(args: Restart) -> Result<Vec<Figure>> {
     here.wait_for(|it| *it == args.nodes).await?;
     deploy(&house, Shape { roles: args.roles, depth: args.depth }, &ready)?;
     let all = (args.nodes * args.roles) as u64;
-    let mut apply = house.command().args(["apply", "bench", "--yes", "--progress", "none"]).spawn()?;
+    let mut apply =
+        house.command().args(["apply", "bench", "--yes", "--progress", "none"]).stdout(Stdio::null()).spawn()?;
     let before = *tokio::time::timeout(PATIENCE, count.wait_for(|it| *it >= all / 2)).await??;
     house.kill_engine();
     apply.kill()?;

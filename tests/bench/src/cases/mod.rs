@@ -8,6 +8,7 @@ mod logs;
 mod node_roles;
 mod plan;
 mod scale;
+mod soak;
 mod steps;
 
 use anyhow::Result;
@@ -41,6 +42,8 @@ pub enum Case {
     Restart(engine::Restart),
     /// Adding one node to many
     Scale(scale::Args),
+    /// A long run, for memory and all that could grow
+    Soak(soak::Args),
     /// Log lines taken in, durable
     Logs(logs::Args),
     /// Planning a large deployment, and finding what to do after one failure
@@ -61,6 +64,7 @@ impl Case {
             Self::Agent(args) => agent::idle(args).await,
             Self::Start(args) => engine::start(args).await,
             Self::Restart(args) => engine::restart(args).await,
+            Self::Soak(args) => soak::run(args).await,
             Self::Scale(args) => scale::run(args).await,
             Self::Logs(args) => logs::run(args).await,
             Self::Plan(args) => plan::run(&args),
