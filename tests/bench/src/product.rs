@@ -44,6 +44,6 @@ pub fn deploy(house: &House, shape: Shape, ready: &Ready) -> Result<()> {
 /// Runs the command line, which has to end well.
 pub fn rebar(house: &House, words: &[&str]) -> Result<()> {
     let done = house.rebar(words);
-    ensure!(done.code == 0, "rebar {}: {}{}", words.join(" "), done.out, done.err);
+    ensure!(done.code == 0, "rebar {}: exit code {}: {}", words.join(" "), done.code, done.err);
     Ok(())
 }

@@ -29,6 +29,8 @@ const STEADY_FILES_AN_HOUR: f64 = 20.0;
 const READERS: usize = 4;
 /// Agents whose line is cut in each round.
 const CUTS: usize = 3;
+/// Something that takes longer has got stuck.
+const PATIENCE: &str = "10m";
 /// In so many rounds everything is wiped and built again, instead of changed.
 const REBUILD_EVERY: u64 = 15;
 
@@ -110,7 +112,7 @@ pub async fn run(args: Args) -> Result<Vec<Figure>> {
             eprintln!("soak: {}", serde_json::to_string(last)?);
         }
     }
-    rebar(&house, &["wait", "bench", "--for", "active", "--timeout", "120s"])?;
+    rebar(&house, &["wait", "bench", "--for", "active", "--timeout", PATIENCE])?;
     figures(&args, &samples)
 }
 
@@ -123,8 +125,7 @@ fn turn(house: &House, round: u64) -> Result<f64> {
         // What was begun goes on; the next rounds wait for it.
         rebar(house, &["redeploy", "bench", "--yes", "bench", "--no-follow"])?;
     } else {
-        let applied = house.rebar(&["apply", "bench", "--yes", "--progress", "none", "--timeout", "60s"]);
-        ensure!(applied.code == 0, "apply: {}{}", applied.out, applied.err);
+        rebar(house, &["apply", "bench", "--yes", "--progress", "none", "--timeout", PATIENCE])?;
     }
     Ok(changed_ms)
 }
