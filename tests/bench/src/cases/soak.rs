@@ -171,37 +171,40 @@ impl Drop for Reader {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "counts are small")]
 fn figures(args: &Args, samples: &[Sample]) -> Result<Vec<Figure>> {
     let late = &samples[samples.len() / 3..];
     ensure!(late.len() > 2, "too short to say anything");
-    let an_hour = |of: fn(&Sample) -> f64| slope(late, of) * 3_600.0;
     let (first, last) = (&late[0], &late[late.len() - 1]);
-    #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-    let (files, threads, attempts): (fn(&Sample) -> f64, fn(&Sample) -> f64, fn(&Sample) -> f64) =
-        (|it| it.files as f64, |it| it.threads as f64, |it| it.attempts as f64);
     Ok(vec![
-        Figure::new("soak-memory", an_hour(|it| it.memory_mb), "MiB/h", Bar::AtMost(STEADY_MB_AN_HOUR))
+        Figure::new("soak-memory", an_hour(late, |it| it.memory_mb), "MiB/h", Bar::AtMost(STEADY_MB_AN_HOUR))
             .with("minutes", args.minutes)
             .with("nodes", args.nodes)
             .with("attempts", last.attempts)
-            .with("attempts_a_second", slope(late, attempts))
+            .with("attempts_a_second", an_hour(late, |it| it.attempts as f64) / 3_600.0)
             .with("memory_mb_at_one_third", first.memory_mb)
             .with("memory_mb_at_the_end", last.memory_mb)
-            .with("database_mb_an_hour", an_hour(|it| it.database_mb))
+            .with("database_mb_an_hour", an_hour(late, |it| it.database_mb))
             .with("samples", serde_json::to_value(samples)?),
-        Figure::new("soak-files", an_hour(files), "files/h", Bar::AtMost(STEADY_FILES_AN_HOUR)),
-        Figure::new("soak-threads", an_hour(threads), "threads/h", Bar::AtMost(STEADY_FILES_AN_HOUR)),
-        Figure::new("soak-change", an_hour(|it| it.changed_ms), "ms/h", Bar::Beside).with("last_ms", last.changed_ms),
+        Figure::new("soak-files", an_hour(late, |it| it.files as f64), "files/h", Bar::AtMost(STEADY_FILES_AN_HOUR)),
+        Figure::new(
+            "soak-threads",
+            an_hour(late, |it| it.threads as f64),
+            "threads/h",
+            Bar::AtMost(STEADY_FILES_AN_HOUR),
+        ),
+        Figure::new("soak-change", an_hour(late, |it| it.changed_ms), "ms/h", Bar::Beside)
+            .with("last_ms", last.changed_ms),
     ])
 }
 
-/// What a value gains a second, by least squares.
-fn slope(samples: &[Sample], of: fn(&Sample) -> f64) -> f64 {
+/// What a value gains an hour, by least squares.
+fn an_hour(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
     let count = samples.len() as f64;
-    let mean = |of: &dyn Fn(&Sample) -> f64| samples.iter().map(of).sum::<f64>() / count;
-    let (middle, mean_of) = (mean(&|it| it.seconds), mean(&of));
-    let rise: f64 = samples.iter().map(|it| (it.seconds - middle) * (of(it) - mean_of)).sum();
+    let middle = samples.iter().map(|it| it.seconds).sum::<f64>() / count;
+    let mean = samples.iter().map(&of).sum::<f64>() / count;
+    let rise: f64 = samples.iter().map(|it| (it.seconds - middle) * (of(it) - mean)).sum();
     let run: f64 = samples.iter().map(|it| (it.seconds - middle).powi(2)).sum();
-    if run == 0.0 { 0.0 } else { rise / run }
+    if run == 0.0 { 0.0 } else { rise / run * 3_600.0 }
 }
