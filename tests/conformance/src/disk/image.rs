@@ -305,7 +305,9 @@ mod tests {
         let mut file = File::default();
         file.write(0, synced);
         file.sync();
-        then.iter().for_each(|(at, bytes)| file.write(*at, bytes));
+        for (at, bytes) in then {
+            file.write(*at, bytes);
+        }
         file
     }
 
