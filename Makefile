@@ -3,7 +3,7 @@
 # How many light nodes `make fleet` begins with.
 NODES ?= 200
 
-.PHONY: demo demo-clean test bench fleet lint build setup-docker setup-tests help
+.PHONY: demo demo-clean test bench soak flame fleet lint build setup-docker setup-tests help
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -24,6 +24,13 @@ bench: ## Measure our own cases and their peers, as root; figures go to target/b
 fleet: ## Build a Docker Swarm over NODES light nodes, as root; figures go to target/fleet.json
 	cargo build --quiet --release -p rebar-agent -p rebar-cli
 	tests/fleet/run --nodes $(NODES)
+
+soak: ## An hour under a steady load (SOAK_MINUTES=60), for memory that grows; figures go to target/soak.json
+	cargo build --quiet --release -p rebar-bench -p rebar-agent -p rebar-cli
+	tests/bench/soak
+
+flame: ## A flame graph of a case (CASE=node-roles), as root; it goes to target/flame
+	tests/bench/flame $(or $(CASE),node-roles)
 
 lint: ## Formatting, lints, licences and duplicate crates
 	cargo fmt --all --check

@@ -44,6 +44,14 @@ fn parse_key(text: &str, path: &Path) -> Result<[u8; 32]> {
     Ok(key)
 }
 
+/// What is durable in a directory is lost with the directory's own name, so that is made durable, and those above it, as far up as
+/// this process may look: what it may not read it has not made.
+fn sync_ancestors(path: &Path) {
+    let synced = |it: &&Path| File::open(it).and_then(|directory| directory.sync_all()).is_ok();
+    let path = path.canonicalize().unwrap_or_default();
+    path.ancestors().skip(1).take_while(synced).for_each(drop);
+}
+
 impl DataDir {
     /// Opens the directory, made for its owner alone if it is not there.
     pub fn open(path: &Path) -> Result<Self> {
@@ -52,6 +60,7 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .with_context(|| format!("data directory {} cannot be made", path.display()))?;
+        sync_ancestors(path);
         let lock = File::create(path.join("lock")).with_context(|| format!("{} cannot be locked", path.display()))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
@@ -89,7 +98,8 @@ impl DataDir {
         Ok(path)
     }
 
-    /// The content of a file that only its owner may read, made if it is not there. Two engines that start at once get the same.
+    /// The content of a file that only its owner may read, made if it is not there, and there after a power cut. Two engines that
+    /// start at once get the same.
     fn secret(&self, name: &str, make: impl FnOnce() -> String) -> Result<String> {
         let path = self.file(name);
         let read = || fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()));
@@ -98,17 +108,42 @@ impl DataDir {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
         }
+        // There may be one already: an engine in a container has the same number after each crash.
         let draft = self.file(&format!("{name}.{}", std::process::id()));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         writeln!(file, "{}", make())?;
         file.sync_all()?;
         let linked = fs::hard_link(&draft, &path);
         fs::remove_file(&draft)?;
+        File::open(&self.path)?.sync_all()?;
         match linked {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 Err(error).with_context(|| format!("{} cannot be made", path.display()))
             }
             _ => read(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Always(u8);
+
+    impl Entropy for Always {
+        fn bytes(&self) -> [u8; 32] {
+            [self.0; 32]
+        }
+    }
+
+    #[test]
+    fn a_secret_is_made_once_whatever_a_crash_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::open(&directory.path().join("data")).unwrap();
+        fs::write(data.file(&format!("{SEAL_KEY}.{}", std::process::id())), "half of a k").unwrap();
+        let key = data.seal_key(&Always(1)).unwrap();
+        assert_eq!(data.seal_key(&Always(2)).unwrap(), key);
+        assert_eq!(existing_seal_key(&directory.path().join("data")).unwrap(), Some(key));
     }
 }

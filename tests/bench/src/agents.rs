@@ -12,14 +12,16 @@ use rebar_model::{Epoch, Facts, NodeName, Report};
 use rebar_orchestrator::Handle;
 use rebar_ports::{AgentCommand, AgentDoor, AgentGone, AgentHello, AgentSession, Work};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// What was dispatched to a node, and when.
 type Order = (NodeName, Box<Work>, Instant);
 
-/// How long each attempt took, from its dispatch until its end was durable.
+/// Agents, and how long each attempt took, from its dispatch until its end was durable.
 pub struct Agents {
     latencies: mpsc::UnboundedReceiver<Duration>,
+    orders: mpsc::UnboundedSender<Order>,
+    takes: watch::Sender<Duration>,
 }
 
 struct Session {
@@ -45,10 +47,14 @@ impl Agents {
         let (done, latencies) = mpsc::unbounded_channel();
         open(handle, nodes, &orders).await?;
         let handle = handle.clone();
+        let (takes, taken) = watch::channel(Duration::ZERO);
         tokio::spawn(async move {
             while let Some((node, work, since)) = received.recv().await {
-                let (handle, done) = (handle.clone(), done.clone());
+                let (handle, done, takes) = (handle.clone(), done.clone(), *taken.borrow());
                 tokio::spawn(async move {
+                    if !takes.is_zero() {
+                        tokio::time::sleep(takes).await;
+                    }
                     if run(&handle, &node, &work).await.is_ok() {
                         // Nobody counts any more when the measurement is over.
                         let _ = done.send(since.elapsed());
@@ -56,7 +62,17 @@ impl Agents {
                 });
             }
         });
-        Ok(Self { latencies })
+        Ok(Self { latencies, orders, takes })
+    }
+
+    /// Connects one more.
+    pub async fn join(&self, handle: &Handle, node: &NodeName) -> Result<()> {
+        open(handle, std::slice::from_ref(node), &self.orders).await
+    }
+
+    /// Has them take as long for each attempt from now on.
+    pub fn take(&self, takes: Duration) {
+        self.takes.send_replace(takes);
     }
 
     /// The latencies of the next attempts that end, in milliseconds.

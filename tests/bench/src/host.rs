@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use clap::{ValueEnum as _, builder::PossibleValue};
 use rebar_gateway::{Arrivals, Gateway, GatewayConfig};
 use rebar_model::{NodeName, Seq};
 use rebar_ports::{Authority as _, Clock as _};
@@ -23,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    shape::Shape,
+    shape::{Shape, Work},
     stage::{Database, Stage, deployment},
     system::{SystemClock, Watch, memory_mb},
 };
@@ -43,6 +44,9 @@ pub struct Args {
     /// How many roles stand in one chain
     #[arg(long, default_value_t = 8)]
     pub depth: usize,
+    /// What agents do for a role
+    #[arg(long, value_enum, default_value_t = Work::Simulated)]
+    pub work: Work,
     /// Where its database is kept, and found again; a directory of its own where nothing is said
     #[arg(long)]
     pub directory: Option<PathBuf>,
@@ -55,7 +59,8 @@ impl Args {
     /// An engine on a SQLite database of its own, at any free port.
     pub fn sized(nodes: usize, roles: usize, depth: usize) -> Self {
         let door = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { database: Database::Sqlite, nodes, roles, depth, directory: None, door }
+        let (database, work) = (Database::Sqlite, Work::Simulated);
+        Self { database, nodes, roles, depth, work, directory: None, door }
     }
 }
 
@@ -66,6 +71,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// The engine's authority, in PEM.
     pub ca_pem: String,
+    /// What an agent that enrols itself recognizes it by. Its token is the name of its node.
+    pub ca_fingerprint: String,
     /// The key of all agents, in PEM: making thousands would measure the maker of keys.
     pub key_pem: String,
     /// The certificate of each node, in PEM.
@@ -96,7 +103,7 @@ pub async fn serve(args: Args) -> Result<()> {
     let mut nodes: Vec<NodeName> = stage.handle.read(|world| world.nodes().keys().cloned().collect());
     if nodes.is_empty() {
         nodes = stage.add_nodes(args.nodes).await?;
-        stage.deploy(Shape { roles: args.roles, depth: args.depth }, &nodes).await?;
+        stage.deploy_as(args.work, Shape { roles: args.roles, depth: args.depth }, &nodes).await?;
     }
     let now = SystemClock.now();
     let authority = EngineAuthority::start(AuthorityConfig::default(), stage.vault.as_ref(), now).await?;
@@ -108,6 +115,7 @@ pub async fn serve(args: Args) -> Result<()> {
     say(&Ready {
         address: listener.local_addr()?,
         ca_pem: authority.ca_pem().to_owned(),
+        ca_fingerprint: authority.ca_fingerprint().to_owned(),
         key_pem: key.serialize_pem(),
         certificates,
     })?;
@@ -185,14 +193,12 @@ pub struct Host {
 impl Host {
     /// Starts it.
     pub async fn start(args: &Args) -> Result<Self> {
-        let database = match args.database {
-            Database::Sqlite => "sqlite",
-            Database::Postgres => "postgres",
-        };
+        let word = |it: Option<PossibleValue>| it.map(|it| it.get_name().to_owned()).unwrap_or_default();
+        let (database, work) = (word(args.database.to_possible_value()), word(args.work.to_possible_value()));
         let numbers = [("--nodes", args.nodes), ("--roles", args.roles), ("--depth", args.depth)];
         let directory = args.directory.iter().flat_map(|it| ["--directory".into(), it.as_os_str().to_owned()]);
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["host", "--database", database, "--door", &args.door.to_string()])
+            .args(["host", "--database", &database, "--work", &work, "--door", &args.door.to_string()])
             .args(directory)
             .args(numbers.iter().flat_map(|(name, number)| [(*name).to_owned(), number.to_string()]))
             .stdin(Stdio::piped())

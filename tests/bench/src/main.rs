@@ -6,6 +6,8 @@ mod agents;
 mod cases;
 mod figure;
 mod host;
+mod product;
+mod real;
 mod shape;
 mod stage;
 mod system;

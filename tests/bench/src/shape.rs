@@ -1,9 +1,11 @@
-//! The shape of the work that is measured: workloads of scripts that do nothing, in chains, each with an input that is the output of
-//! the one before.
+//! The shape of the work that is measured: workloads of roles that do nothing, in chains. Simulated agents get roles whose input is the
+//! output of the one before; real agents get packages with files that they really run or write.
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use anyhow::{Result, anyhow};
+use clap::ValueEnum;
+use rebar_manifest::{File, Package};
 use rebar_model::{Digest, RoleDefinition, RoleManifest, RoleName, Workload, WorkloadManifest};
 use serde_json::json;
 
@@ -14,6 +16,18 @@ pub struct Shape {
     pub roles: usize,
     /// Roles a chain.
     pub depth: usize,
+}
+
+/// What real agents run for a role.
+pub const SCRIPT: &str = "#!/bin/sh\n/bin/true\n";
+
+/// Who carries the roles out, and what that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Work {
+    /// Simulated agents, which do nothing.
+    Simulated,
+    /// Real agents, which run `/bin/true` in a script.
+    Script,
 }
 
 /// A name that is known to be one.
@@ -39,6 +53,34 @@ impl Shape {
         }
         let digest = Digest::of_json(&(&manifest, &roles));
         Ok(Workload { digest, metadata: manifest.metadata, spec: manifest.spec, roles, taken: Vec::new() })
+    }
+
+    /// A package of this shape, for agents that are real.
+    pub fn package(self) -> Result<Package> {
+        let roles: Vec<_> = (0..self.roles).map(|at| format!("r{at:03}")).collect();
+        let workload = json!({
+            "apiVersion": "rebar.dev/v1", "kind": "Workload",
+            "metadata": {"name": "bench", "version": "1.0.0", "summary": "work that does nothing", "license": "Apache-2.0"},
+            "spec": {
+                "inputs": {"size": {"schema": {"type": "integer"}, "default": 1}},
+                "groups": {"all": {"summary": "all nodes", "roles": roles}},
+            },
+        });
+        let mut files = vec![("workload.yaml".to_owned(), File::text(workload.to_string()))];
+        for (at, role) in roles.iter().enumerate() {
+            let before = if at.is_multiple_of(self.depth) { json!([]) } else { json!([{"role": roles[at - 1]}]) };
+            let manifest = json!({
+                "apiVersion": "rebar.dev/v1", "kind": "Role", "metadata": {"name": role, "summary": "does nothing"},
+                "spec": {
+                    "scope": "node", "requires": before, "runner": {"type": "script"},
+                    "inputs": {"size": {"schema": {"type": "integer"}, "from": {"deployment": "size"}}},
+                    "phases": {"apply": {"run": "run.sh", "timeout": "10m"}, "undo": {"run": "run.sh", "timeout": "10m"}},
+                },
+            });
+            files.push((format!("roles/{role}/role.yaml"), File::text(manifest.to_string())));
+            files.push((format!("roles/{role}/run.sh"), File::script(SCRIPT)));
+        }
+        Ok(Package::from_files(files)?)
     }
 
     fn role(self, at: usize) -> Result<(RoleName, RoleDefinition)> {

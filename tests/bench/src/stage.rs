@@ -6,18 +6,18 @@ use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use rebar_conformance::postgres::Server;
 use rebar_model::{
-    Actor, Connection, DeploymentName, DeploymentSpec, EnrolToken, Node, NodeMode, NodeName, Plan, ProviderKind, Span,
-    State, TokenHash,
+    Actor, Connection, DeploymentName, DeploymentSpec, Digest, EnrolToken, Node, NodeMode, NodeName, Plan,
+    ProviderKind, Span, State, TokenHash, Workload,
 };
 use rebar_orchestrator::{Engine, Handle, Ports};
-use rebar_ports::Clock as _;
+use rebar_ports::{Blobs as _, Clock as _};
 use rebar_scheduler::{Command, plan};
 use rebar_store_sql::{SealKey, SqlStore};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    shape::{Shape, name},
+    shape::{Shape, Work, name},
     system::{SystemClock, SystemEntropy},
 };
 
@@ -93,19 +93,43 @@ impl Stage {
         Ok(nodes)
     }
 
-    async fn add_node(&self, name: &NodeName) -> Result<()> {
+    /// Adds a node.
+    pub async fn add_node(&self, name: &NodeName) -> Result<()> {
         let (node, token) = node(name);
         self.command(Command::AddNode { node: Box::new(node), token }).await
     }
 
     /// Makes the deployment `bench` of a shape on nodes.
     pub async fn deploy(&self, shape: Shape, nodes: &[NodeName]) -> Result<()> {
-        let workload = Arc::new(shape.workload()?);
-        let digest = workload.digest;
+        self.deploy_as(Work::Simulated, shape, nodes).await
+    }
+
+    /// The same for those who really work.
+    pub async fn deploy_as(&self, work: Work, shape: Shape, nodes: &[NodeName]) -> Result<()> {
+        let workload = Arc::new(match work {
+            Work::Simulated => shape.workload()?,
+            Work::Script => self.real_workload(shape).await?,
+        });
+        let spec = spec(workload.digest, nodes)?;
         self.command(Command::ImportWorkload { workload }).await?;
-        let groups = BTreeMap::from([(name("all")?, nodes.to_vec())]);
-        let spec = DeploymentSpec { workload: digest, groups, profiles: Vec::new() };
         self.command(Command::CreateDeployment { name: deployment()?, spec }).await
+    }
+
+    /// A workload whose content agents can fetch.
+    async fn real_workload(&self, shape: Shape) -> Result<Workload> {
+        let import = rebar_manifest::read(&shape.package()?, &[]).map_err(|mistakes| anyhow!("{mistakes:?}"))?;
+        for (digest, archive) in &import.archives {
+            self.vault.put(*digest, archive).await?;
+        }
+        Ok(import.workload)
+    }
+
+    /// Has the deployment be on other nodes, once a plan is accepted.
+    pub async fn move_to(&self, nodes: &[NodeName]) -> Result<()> {
+        let name = deployment()?;
+        let workload = self.handle.read(|world| world.deployments().get(&name).map(|it| it.spec.workload));
+        let spec = spec(workload.context("there is no deployment")?, nodes)?;
+        self.command(Command::ChangeDeployment { name, spec }).await
     }
 
     /// The plan as it is now.
@@ -164,6 +188,11 @@ pub fn node(name: &NodeName) -> (Node, EnrolToken) {
         added_at: now,
     };
     (node, token)
+}
+
+fn spec(workload: Digest, nodes: &[NodeName]) -> Result<DeploymentSpec> {
+    let groups = BTreeMap::from([(name("all")?, nodes.to_vec())]);
+    Ok(DeploymentSpec { workload, groups, profiles: Vec::new() })
 }
 
 /// The deployment that is measured.

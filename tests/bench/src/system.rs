@@ -66,17 +66,22 @@ fn cpu_seconds() -> Result<f64> {
 
 /// The memory of this process now, in MiB.
 pub fn memory_mb() -> Result<f64> {
-    status_mb("VmRSS:")
+    memory_mb_of(std::process::id())
+}
+
+/// The memory of a process now, in MiB.
+pub fn memory_mb_of(process: u32) -> Result<f64> {
+    status_mb(process, "VmRSS:")
 }
 
 /// The most memory that this process had so far, in MiB.
 pub fn peak_memory_mb() -> Result<f64> {
-    status_mb("VmHWM:")
+    status_mb(std::process::id(), "VmHWM:")
 }
 
-fn status_mb(key: &str) -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|it| it.strip_prefix(key)).context("/proc/self/status lacks a line")?;
+fn status_mb(process: u32, key: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|it| it.strip_prefix(key)).context("the status of a process lacks a line")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib / 1024.0)
 }

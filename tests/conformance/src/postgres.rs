@@ -35,53 +35,80 @@ const START_TRIES: u32 = 20;
 
 const POLL: Duration = Duration::from_millis(50);
 
+/// A cluster: the directory of a server, which may be started and stopped.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    programs: PathBuf,
+    directory: PathBuf,
+    password: String,
+}
+
 /// A server that runs.
 ///
 /// Start it on a thread that lives as long as the test: the kernel stops the server when that thread ends, so that nothing is
 /// left even when the test is killed.
 #[derive(Debug)]
 pub struct Server {
-    programs: PathBuf,
-    /// Removed after the server has stopped.
-    directory: TempDir,
+    cluster: Cluster,
     /// Its first process, the parent of all others.
     process: Mutex<Child>,
     port: u16,
-    password: String,
     databases: Mutex<BTreeSet<String>>,
+    /// Removed after the server has stopped.
+    directory: Option<TempDir>,
+}
+
+impl Cluster {
+    /// Makes a cluster in a directory that is there.
+    pub fn make(directory: &Path) -> Result<Self> {
+        let programs = programs()?;
+        if geteuid().is_root() {
+            let (user, group) = unprivileged()?;
+            chown(directory, Some(user), Some(group))?;
+        }
+        let password = password();
+        make_cluster(&programs, directory, &password)?;
+        Ok(Self { programs, directory: directory.to_owned(), password })
+    }
+
+    /// Starts a server on it.
+    pub fn start(&self) -> Result<Server> {
+        let (process, port) = start_on_a_free_port(&self.programs, &self.directory)?;
+        let process = Mutex::new(process);
+        Ok(Server { cluster: self.clone(), process, port, databases: Mutex::default(), directory: None })
+    }
 }
 
 impl Server {
-    /// Makes a cluster and starts a server on it.
+    /// Makes a cluster in a directory of its own and starts a server on it.
     pub fn start() -> Result<Self> {
         Self::start_in(&std::env::temp_dir())
     }
 
     /// The same, in a directory below this one.
     pub fn start_in(parent: &Path) -> Result<Self> {
-        let programs = programs()?;
         let directory = TempDir::with_prefix_in("rebar-postgres-", parent)?;
-        if geteuid().is_root() {
-            let (user, group) = unprivileged()?;
-            chown(directory.path(), Some(user), Some(group))?;
-        }
-        let password = password();
-        make_cluster(&programs, directory.path(), &password)?;
-        let (process, port) = start_on_a_free_port(&programs, directory.path())?;
-        let process = Mutex::new(process);
-        Ok(Self { programs, directory, process, port, password, databases: Mutex::default() })
+        let mut server = Cluster::make(directory.path())?.start()?;
+        server.directory = Some(directory);
+        Ok(server)
     }
 
     /// The address of a database, made when it is not there.
     pub fn database(&self, name: &str) -> Result<String> {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = self.address(name);
         if !databases.contains(name) {
-            let mut command = Command::new(self.programs.join("createdb"));
+            let mut command = Command::new(self.cluster.programs.join("createdb"));
             command.args(["--host=127.0.0.1", "--username", USER, "--port", &self.port.to_string(), name]);
-            finish(command.env("PGPASSWORD", &self.password))?;
+            finish(command.env("PGPASSWORD", &self.cluster.password))?;
             databases.insert(name.to_owned());
         }
-        Ok(format!("postgres://{USER}:{}@127.0.0.1:{}/{name}", self.password, self.port))
+        Ok(address)
+    }
+
+    /// The address of a database that is there.
+    pub fn address(&self, name: &str) -> String {
+        format!("postgres://{USER}:{}@127.0.0.1:{}/{name}", self.cluster.password, self.port)
     }
 
     /// Kills all of its processes, as a power cut would.
@@ -102,7 +129,7 @@ impl Server {
         let mut first = self.first();
         let mut last = None;
         for _ in 0..START_TRIES {
-            match start_on(&self.programs, self.directory.path(), self.port) {
+            match start_on(&self.cluster.programs, &self.cluster.directory, self.port) {
                 Ok(process) => {
                     *first = process;
                     return Ok(());
@@ -158,6 +185,17 @@ impl Server {
         }
         Ok(())
     }
+
+    /// Ends it at once and writes nothing more, as when its disk is gone.
+    pub fn abandon(self) -> Result<()> {
+        let mut first = self.first();
+        if let Some(pid) = pid_of(&first) {
+            // The first process ends all others before it ends; killed itself, it would leave them.
+            kill_process(pid, Signal::QUIT)?;
+        }
+        first.wait()?;
+        Ok(())
+    }
 }
 
 impl Drop for Server {
@@ -174,6 +212,8 @@ impl Drop for Server {
         }
         let _ = process.kill();
         let _ = process.wait();
+        drop(process);
+        drop(self.directory.take());
     }
 }
 

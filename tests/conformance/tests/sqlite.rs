@@ -1,20 +1,13 @@
 //! The suite against SQLite files, and what only a file has to stand: being killed while it is written.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use rand::RngExt as _;
 use rebar_conformance::{
     backend::{Files, KEY},
+    crash::{Writer, kept},
     generate::Generator,
     run,
     small_disk::SmallDisk,
@@ -94,47 +87,13 @@ async fn a_full_disk_is_an_error_and_nothing_else() -> Result<()> {
 #[tokio::test]
 async fn killed_at_any_moment_it_keeps_what_it_committed() -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let path = directory.path().join("crash.db");
+    let path = directory.path().join("crash.db").display().to_string();
     for round in 0..KILLS {
-        let told = commit_and_kill(&path, round)?;
-        let store = SqlStore::open(&path.display().to_string(), KEY).await?;
-        let loaded = store.load().await?;
-        ensure!(loaded.applied() >= told, "round {round}: {told} was told, {} is there", loaded.applied());
-        let mut replayed = World::default();
-        loop {
-            let page =
-                store.history(HistoryQuery { after: replayed.applied(), deployment: None, limit: 1_000 }).await?;
-            if page.is_empty() {
-                break;
-            }
-            for record in page {
-                ensure!(record.seq == replayed.applied().next(), "round {round}: history has a hole at {}", record.seq);
-                replayed.apply_record(&record)?;
-            }
-        }
-        ensure!(loaded == replayed, "round {round}: history and projections differ");
-        store.close().await;
+        let mut writer = Writer::start(Path::new(env!("CARGO_BIN_EXE_commit-loop")), &path, round)?;
+        writer.told_once()?;
+        thread::sleep(Duration::from_micros(rand::rng().random_range(0..400_000)));
+        writer.kill()?;
+        kept(&path, writer.told()?).await.with_context(|| format!("round {round}"))?;
     }
     Ok(())
-}
-
-/// Lets a writer of its own process commit, kills it: the last change that it said to be committed.
-fn commit_and_kill(path: &Path, seed: u64) -> Result<Seq> {
-    let mut writer = Command::new(env!("CARGO_BIN_EXE_commit-loop"))
-        .arg(path)
-        .arg(seed.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("the writer cannot be started")?;
-    let mut lines = BufReader::new(writer.stdout.take().context("the writer has no output")?).lines();
-    let first = lines.next().context("the writer said nothing")??;
-    thread::sleep(Duration::from_micros(rand::rng().random_range(0..400_000)));
-    writer.kill()?;
-    writer.wait()?;
-    let mut last = first;
-    for line in lines {
-        last = line?;
-    }
-    // The last line may be cut; then less was told than was written, which is no harm.
-    Ok(Seq(last.trim().parse()?))
 }

@@ -50,6 +50,11 @@ impl House {
         Self::on(Database::Sqlite)
     }
 
+    /// A house whose engine on SQLite has not been started.
+    pub fn stopped() -> Self {
+        Self::empty(None, Ipv4Addr::LOCALHOST)
+    }
+
     /// A house with a running engine that machines on another network reach at an address of this host.
     pub fn for_machines(host: Ipv4Addr) -> Self {
         Self::at(Database::Sqlite, host)
@@ -153,20 +158,13 @@ impl House {
         self.spawn_engine();
         let mut last = String::new();
         let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            eventually("the engine answers", || {
-                if !self.data.join("admin.token").is_file() || !self.data.join("ca.pem").is_file() {
-                    return None;
-                }
-                let done = self.rebar(&["node", "ls", "-o", "json"]);
-                last = said(&done);
-                (done.code == 0).then_some(())
-            });
+            eventually("the engine answers", || self.answers().map_err(|it| last = it).ok());
         }));
         assert!(answered.is_ok(), "the engine does not answer: {last}\n{}", self.log());
     }
 
     /// Starts the engine.
-    pub(crate) fn spawn_engine(&mut self) {
+    pub fn spawn_engine(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.path("engine.log"));
         let log = log.unwrap_or_else(|error| panic!("no log: {error}"));
         let mut words = self.under.iter().map(Into::into).chain([bin("rebar").into_os_string()]);
@@ -199,6 +197,20 @@ impl House {
     /// How the engine ended, if it ended by itself.
     pub fn engine_ended(&mut self) -> Option<ExitStatus> {
         self.engine.as_mut().and_then(|it| it.try_wait().ok()?)
+    }
+
+    /// Whether the engine answers; what was said instead if it does not.
+    pub fn answers(&self) -> Result<(), String> {
+        if !self.data.join("admin.token").is_file() || !self.data.join("ca.pem").is_file() {
+            return Err("it has not made its files".to_owned());
+        }
+        let done = self.rebar(&["node", "ls", "-o", "json"]);
+        if done.code == 0 { Ok(()) } else { Err(said(&done)) }
+    }
+
+    /// The number of the engine's process.
+    pub fn engine_process(&self) -> Option<u32> {
+        self.engine.as_ref().map(Child::id)
     }
 
     /// Has the engine remember elsewhere from its next start on.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -37,19 +37,34 @@ pub fn sync_parent(path: &Path) -> Result<(), Error> {
     File::open(parent).and_then(|directory| directory.sync_all()).at(parent)
 }
 
+/// Makes the names of a directory and of those above it durable, as far up as this process may look: what it may not read it has
+/// not made.
+pub fn sync_ancestors(path: &Path) {
+    let synced = |it: &&Path| File::open(it).and_then(|directory| directory.sync_all()).is_ok();
+    path.ancestors().skip(1).take_while(synced).for_each(drop);
+}
+
 /// The whole file, or nothing when there is none.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).at(path),
+    }
+}
+
+/// Removes a file; it may be gone already.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Err(error).at(path),
+        _ => Ok(()),
     }
 }
 
 /// Removes a directory and all in it; it may be gone already.
 pub fn remove_tree(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at(path),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).at(path),
         _ => Ok(()),
     }
 }

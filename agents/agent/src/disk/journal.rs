@@ -192,3 +192,50 @@ pub fn write_forgotten(state: &State, forgotten: impl Iterator<Item = u64>) -> R
     }
     durable::replace(&state.forgotten(), text.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Whatever order files go in, an attempt whose removal was cut short after its order is not started again.
+    #[test]
+    fn what_is_left_of_a_removal_is_never_started() {
+        let directory = tempfile::tempdir().expect("directory");
+        let state = State::open(directory.path()).expect("state");
+        for left in 0..8_u32 {
+            let dir = state.attempt(7);
+            dir.create().expect("made");
+            enter(&dir, &Dispatch { attempt: 7, ..Dispatch::default() }, "boot").expect("entered");
+            status::write(&dir, &Status::default()).expect("status");
+            write_result(&dir, &failure(&dir, FailureKind::Error, "it failed".to_owned())).expect("result");
+            // The first thing that `remove` does, and then any of the others.
+            durable::remove(&dir.dispatch()).expect("order removed");
+            for (at, path) in [dir.result(), dir.status(), dir.log()].into_iter().enumerate() {
+                if left & (1 << at) == 0 {
+                    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+                    removed.expect("removed");
+                }
+            }
+            let found = recover(&state, "boot").expect("recovered");
+            let is_ended = |it: &Found| matches!(it.condition, Condition::Ended(_));
+            assert!(found.iter().all(is_ended), "{left}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_removal_takes_the_order_first() {
+        let directory = tempfile::tempdir().expect("directory");
+        let state = State::open(directory.path()).expect("state");
+        let dir = state.attempt(7);
+        dir.create().expect("made");
+        enter(&dir, &Dispatch { attempt: 7, ..Dispatch::default() }, "boot").expect("entered");
+        // A directory in its place cannot be removed as a file, so the removal ends at its first step.
+        fs::remove_file(dir.dispatch()).expect("removed");
+        fs::create_dir(dir.dispatch()).expect("made");
+        write_result(&dir, &failure(&dir, FailureKind::Error, "it failed".to_owned())).expect("result");
+        assert!(dir.remove().is_err());
+        assert!(dir.result().exists() && dir.log().exists());
+    }
+}

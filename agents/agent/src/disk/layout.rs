@@ -38,6 +38,9 @@ impl State {
         make_directory(&state.releases(), 0o755)?;
         // Others may pass through, since a role may run as another user; nobody may look around.
         make_directory(&state.attempts(), 0o711)?;
+        // What is durable in a directory is lost with the directory's own name.
+        durable::sync_parent(&state.attempts())?;
+        durable::sync_ancestors(&state.root);
         Ok(state)
     }
 
@@ -159,9 +162,11 @@ impl AttemptDir {
         durable::replace(&path, json)
     }
 
-    /// Removes all of it.
+    /// Removes all of it. The order goes first: what is left of a removal that was cut short must not look like an attempt that
+    /// waits for its start.
     pub fn remove(&self) -> Result<(), Error> {
         self.remove_inputs()?;
+        durable::remove(&self.dispatch())?;
         durable::remove_tree(&self.root)
     }
 

@@ -97,6 +97,16 @@ impl Writer {
     pub fn end(&self) -> u64 {
         self.end
     }
+
+    /// Returns when all of it would survive a power cut.
+    pub fn sync(&self) -> Result<(), Error> {
+        for start in segments(&self.dir)? {
+            if let Some(segment) = open_segment(&self.dir, start)? {
+                segment.file.sync_data().at(&self.dir)?;
+            }
+        }
+        File::open(&self.dir).and_then(|directory| directory.sync_all()).at(&self.dir)
+    }
 }
 
 fn encode(offset: u64, at_ms: i64, phase: i32, data: &[u8]) -> Vec<u8> {
@@ -125,6 +135,8 @@ struct Segment {
     start: u64,
     file: File,
     position: u64,
+    /// Where in the log the next record begins.
+    end: u64,
 }
 
 impl Reader {
@@ -255,7 +267,7 @@ pub fn start(dir: &Path) -> Result<u64, Error> {
     Ok(segments(dir)?.first().copied().unwrap_or(0))
 }
 
-/// The length of the log; a record that a crash cut short does not count.
+/// The length of the log; a record that a crash cut short does not count, nor what a power cut left of one.
 pub fn end(dir: &Path) -> Result<u64, Error> {
     let Some(last) = segments(dir)?.last().copied() else { return Ok(0) };
     Ok(last_record(dir, last)?.map_or(last, |record| record.offset + record.data.len() as u64))
@@ -310,14 +322,14 @@ fn create_segment(dir: &Path, start: u64) -> Result<File, Error> {
 fn open_segment(dir: &Path, start: u64) -> Result<Option<Segment>, Error> {
     let path = segment_path(dir, start);
     match File::open(&path) {
-        Ok(file) => Ok(Some(Segment { start, file, position: 0 })),
+        Ok(file) => Ok(Some(Segment { start, file, position: 0, end: start })),
         // Thinned away since the look at the directory.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).at(path),
     }
 }
 
-/// The record at the position, if it is there completely.
+/// The record at the position, if it is there completely. What a power cut left in its place is none.
 fn read_record(segment: &mut Segment) -> std::io::Result<Option<Record>> {
     let mut header = [0; HEADER];
     if !read_fully(&segment.file, &mut header, segment.position)? {
@@ -327,16 +339,18 @@ fn read_record(segment: &mut Segment) -> std::io::Result<Option<Record>> {
     let (at_ms, rest) = rest.split_at(8);
     let (phase, length) = rest.split_at(4);
     let length = u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize;
-    if length > MAX_CHUNK {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "a log record is longer than any can be"));
+    let offset = u64::from_le_bytes(offset.try_into().unwrap_or_default());
+    if offset != segment.end || length == 0 || length > MAX_CHUNK {
+        return Ok(None);
     }
     let mut data = vec![0; length];
     if !read_fully(&segment.file, &mut data, segment.position + HEADER as u64)? {
         return Ok(None);
     }
     segment.position += (HEADER + length) as u64;
+    segment.end += length as u64;
     Ok(Some(Record {
-        offset: u64::from_le_bytes(offset.try_into().unwrap_or_default()),
+        offset,
         at_ms: i64::from_le_bytes(at_ms.try_into().unwrap_or_default()),
         phase: i32::from_le_bytes(phase.try_into().unwrap_or_default()),
         data,
@@ -437,6 +451,25 @@ mod tests {
         assert_eq!((position, lost), (end, end - 7 - read));
         assert!(read > 0);
         assert!(!shorten(dir.path()).expect("shorten"), "there is no more to take");
+    }
+
+    #[test]
+    fn what_a_power_cut_left_of_a_log_is_its_end() {
+        for (from, to) in [(HEADER + 5, HEADER + 6), (HEADER + 5, 2 * HEADER + 10), (0, HEADER)] {
+            let dir = tempfile::tempdir().expect("directory");
+            let mut writer = Writer::open(dir.path(), Budget::new(dir.path(), u64::MAX)).expect("writer");
+            writer.append(3, 1, b"first").expect("append");
+            writer.append(3, 2, b"second").expect("append");
+            let file = segment_path(dir.path(), 0);
+            let mut bytes = fs::read(&file).expect("segment");
+            bytes[from..to].fill(0);
+            bytes.resize(4096, 0);
+            fs::write(&file, bytes).expect("segment");
+            let whole: &[u8] = if from < HEADER { b"" } else { b"first" };
+            assert_eq!(end(dir.path()).expect("end"), whole.len() as u64);
+            let read: Vec<u8> = all(&mut Reader::new(dir.path(), 0)).into_iter().flat_map(|it| it.data).collect();
+            assert_eq!(read, whole);
+        }
     }
 
     #[test]

@@ -79,6 +79,11 @@ impl Log {
         self.writer.end()
     }
 
+    /// Returns when what was said would survive a power cut: the result, which is told next, says how long the log is.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        if self.end() == 0 { Ok(()) } else { self.writer.sync() }
+    }
+
     pub(crate) fn knock(&self) {
         self.knock.knock();
     }

@@ -139,6 +139,10 @@ async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status, budget: 
         outcome: Some(outcome),
         log_bytes: log.end(),
     };
+    if let Err(error) = log.sync() {
+        // A log that may be lost is no reason to lose the result.
+        tracing::warn!(%error, "log may not survive a power cut");
+    }
     keep(dir, &result, budget)?;
     knock.knock();
     dir.remove_inputs()

@@ -6,13 +6,13 @@ use anyhow::Result;
 use crate::{
     figure::{Bar, Figure},
     host::{Args, Host},
-    wire,
+    wire::Agents,
 };
 
 /// Measures it.
 pub async fn run(args: Args) -> Result<Vec<Figure>> {
     let mut host = Host::start(&args).await?;
-    let _agents = wire::connect(&host.ready)?;
+    let _agents = Agents::connect(&host.ready, 0)?;
     let arrived = host.order(&format!("here {}", args.nodes)).await?;
     let seen = host.order("deploy").await?;
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]

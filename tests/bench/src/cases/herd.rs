@@ -7,12 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use rebar_link::Backoff;
 use rebar_model::NodeName;
 use rebar_proto::{
     MAX_MESSAGE,
-    v1::{Heartbeat, LogChunk, agent_client::AgentClient, agent_message::Body, engine_message},
+    v1::{
+        AgentMessage, Facts, Heartbeat, Hello, LogChunk, agent_client::AgentClient, agent_message::Body, engine_message,
+    },
 };
 use rustls::ClientConfig;
 use tokio::{
@@ -26,7 +28,7 @@ use crate::{
     figure::{Bar, Figure},
     host::{self, Host, Ready},
     system::quantile,
-    wire::{self, Dialled, greet, say},
+    wire::{self, Dialled},
 };
 
 /// An attempt that no engine knows: a piece of its log is acknowledged and kept by nobody.
@@ -95,7 +97,7 @@ fn take(trips: &Trips) -> Vec<f64> {
 fn connect(ready: &Ready, trips: &Trips) -> Result<JoinSet<()>> {
     let mut agents = JoinSet::new();
     for (index, (node, certificate)) in ready.certificates.iter().enumerate() {
-        let tls = Arc::new(wire::tls(ready, certificate)?);
+        let tls = Arc::new(wire::tls(&ready.ca_pem, Some((certificate, &ready.key_pem)))?);
         let trips = (index < ASKING).then(|| trips.clone());
         agents.spawn(keep(ready.address, tls, node.clone(), trips));
     }
@@ -155,4 +157,17 @@ async fn converse(
             }
         }
     }
+}
+
+/// Says hello, and what the machine is like.
+async fn greet(out: &mpsc::Sender<AgentMessage>, node: &NodeName) -> Result<()> {
+    let (agent_version, boot_id) = ("bench".to_owned(), "bench".to_owned());
+    say(out, Body::Hello(Hello { agent_version, boot_id, ..Hello::default() })).await?;
+    let facts = serde_json::json!({"hostname": node, "memory_mb": 1_024});
+    say(out, Body::Facts(Facts { json: facts.to_string() })).await
+}
+
+/// Says something to the engine.
+async fn say(out: &mpsc::Sender<AgentMessage>, body: Body) -> Result<()> {
+    out.send(AgentMessage { body: Some(body) }).await.ok().context("the session is over")
 }

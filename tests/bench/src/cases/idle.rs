@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::{
     figure::{Bar, Figure},
     host::{self, Host},
-    wire,
+    wire::Agents,
 };
 
 /// The size of it.
@@ -23,7 +23,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<Vec<Figure>> {
     let engine = host::Args::sized(args.agents, 1, 1);
     let mut host = Host::start(&engine).await?;
-    let _agents = wire::connect(&host.ready)?;
+    let _agents = Agents::connect(&host.ready, 0)?;
     let arrived = host.order(&format!("here {}", args.agents)).await?;
     let seen = host.order(&format!("rest {}", args.seconds)).await?;
     let share = seen.cpu_seconds / seen.seconds * 100.0;

@@ -13,6 +13,7 @@ mod faults;
 mod fleet;
 mod machine;
 mod marks;
+mod power;
 mod rehearse;
 mod roles;
 mod standby;
