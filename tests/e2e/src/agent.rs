@@ -22,7 +22,7 @@ pub struct AgentProcess {
 impl AgentProcess {
     /// Starts the agent of a state directory.
     pub(crate) fn start(state: &Path, namespace: Option<PathBuf>) -> Self {
-        let log = File::options().create(true).append(true).open(log_of(state));
+        let log = File::options().create(true).append(true).open(state.with_extension("log"));
         let child = command(namespace.as_deref())
             .arg("run")
             .arg("--state")
@@ -58,11 +58,6 @@ impl AgentProcess {
     pub fn thaw(&self) {
         run::signal(&self.child, Signal::CONT);
     }
-
-    /// What it said.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(log_of(&self.state)).unwrap_or_default()
-    }
 }
 
 impl Drop for AgentProcess {
@@ -77,9 +72,4 @@ pub(crate) fn command(namespace: Option<&Path>) -> Command {
         Some(namespace) => inside(namespace, bin("rebar-agent")),
         None => Command::new(bin("rebar-agent")),
     }
-}
-
-/// Beside the state, which may lie on a disk that is full.
-fn log_of(state: &Path) -> PathBuf {
-    state.with_extension("log")
 }
