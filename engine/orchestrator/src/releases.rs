@@ -78,7 +78,8 @@ mod tests {
     }
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|it| format!("{it:02x}")).collect()
+        let digits: Vec<String> = bytes.iter().map(|it| format!("{it:02x}")).collect();
+        digits.concat()
     }
 
     #[test]

@@ -25,7 +25,12 @@ fn name(text: &str) -> NodeName {
 }
 
 fn request(node: &str, token: &str) -> MachineRequest {
-    let ticket = EnrolTicket { engine: "172.29.0.1:8091".into(), token: token.into(), ca_fingerprint: "ab".into() };
+    let ticket = EnrolTicket {
+        engine: "172.29.0.1:8091".into(),
+        token: token.into(),
+        ca_fingerprint: "ab".into(),
+        release_keys: Vec::new(),
+    };
     MachineRequest { name: name(node), ticket, options: BTreeMap::new() }
 }
 

@@ -173,7 +173,9 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        let first = self.first();
+        let mut first = self.first();
+        // Its number may be somebody else's by now.
+        ensure!(matches!(first.try_wait(), Ok(None)), "postgres has ended");
         let id = pid_of(&first).context("it has no id")?;
         kill_process(id, signal)?;
         if signal == Signal::STOP {
@@ -203,7 +205,7 @@ impl Drop for Server {
         // SIGINT disconnects everybody and stops; SIGKILL is for a server that does not.
         let _ = self.thaw();
         let mut process = self.first();
-        if let Some(pid) = pid_of(&process) {
+        if let Some(pid) = pid_of(&process).filter(|_| matches!(process.try_wait(), Ok(None))) {
             let _ = kill_process(pid, Signal::INT);
         }
         let since = Instant::now();

@@ -12,8 +12,8 @@ use rebar_conformance::{
     run,
     small_disk::SmallDisk,
 };
-use rebar_model::{Seq, Span, World};
-use rebar_ports::{HistoryQuery, Store as _};
+use rebar_model::Span;
+use rebar_ports::Store as _;
 use rebar_store_sql::{SqlStore, backed_up};
 
 const KILLS: u64 = 5;

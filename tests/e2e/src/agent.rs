@@ -27,7 +27,7 @@ impl AgentProcess {
 
     /// The same by a command that leads to it.
     pub(crate) fn start_by(mut command: Command, state: &Path, namespace: Option<PathBuf>) -> Self {
-        let log = File::options().create(true).append(true).open(log_of(state));
+        let log = File::options().create(true).append(true).open(state.with_extension("log"));
         let child = command
             .arg("run")
             .arg("--state")
@@ -64,11 +64,6 @@ impl AgentProcess {
     pub fn thaw(&self) {
         run::signal(&self.child, Signal::CONT);
     }
-
-    /// What it said.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(log_of(&self.state)).unwrap_or_default()
-    }
 }
 
 impl Drop for AgentProcess {
@@ -83,9 +78,4 @@ pub(crate) fn command(namespace: Option<&Path>) -> Command {
         Some(namespace) => inside(namespace, bin("rebar-agent")),
         None => Command::new(bin("rebar-agent")),
     }
-}
-
-/// Beside the state, which may lie on a disk that is full.
-fn log_of(state: &Path) -> PathBuf {
-    state.with_extension("log")
 }

@@ -202,7 +202,12 @@ mod tests {
             agent_binary,
             ..NamespaceConfig::default()
         };
-        let ticket = EnrolTicket { engine: "10.0.0.1:1".into(), token: "t0ken".into(), ca_fingerprint: "ab".into() };
+        let ticket = EnrolTicket {
+            engine: "10.0.0.1:1".into(),
+            token: "t0ken".into(),
+            ca_fingerprint: "ab".into(),
+            release_keys: Vec::new(),
+        };
         let request = |name: &str| MachineRequest {
             name: NodeName::new(name).unwrap(),
             ticket: ticket.clone(),
