@@ -129,12 +129,16 @@ impl Agent {
         drop(permit);
         let channel = match dialled {
             Dialled::Open(channel) => channel,
-            Dialled::Later(after) => return Ok(backoff.told(after)),
+            Dialled::Later(after) => {
+                backoff.told(after);
+                return Ok(());
+            }
         };
         let mut client = AgentClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
         let (out, said) = mpsc::channel(OUTBOUND);
         let facts_json = serde_json::json!({"hostname": "bench", "memory_mb": 1_024}).to_string();
-        let hello = rebar_link::Session { agent_version: "bench".to_owned(), boot_id: "bench".to_owned(), facts_json };
+        let (agent_version, boot_id) = ("bench".to_owned(), "bench".to_owned());
+        let hello = rebar_link::Session { agent_version, boot_id, facts_json, upgrade_failed: None };
         self.handle(Input::Connected(hello), &out).await?;
         let mut inbound = client.session(ReceiverStream::new(said)).await?.into_inner();
         let _here = Here::new(&self.seen);

@@ -44,6 +44,7 @@ pub(crate) struct Agent {
     begun: (mpsc::UnboundedSender<Begun>, mpsc::UnboundedReceiver<Begun>),
     tasks: JoinSet<()>,
     backoff: Backoff,
+    welcomed_at: Option<Instant>,
     turn: usize,
 }
 
@@ -81,6 +82,7 @@ impl Agent {
             begun: mpsc::unbounded_channel(),
             tasks: JoinSet::new(),
             backoff: Backoff::default(),
+            welcomed_at: None,
             turn: 0,
         }
     }
@@ -166,7 +168,7 @@ impl Agent {
                 let welcome = matches!(message.body, Some(engine_message::Body::Welcome(_)));
                 self.handle(Input::Engine(message));
                 if welcome && self.link.is_welcomed() {
-                    self.backoff.reset();
+                    self.welcomed_at = Some(Instant::now());
                 }
             }
             Event::Closed => self.hang_up(),
@@ -189,6 +191,9 @@ impl Agent {
     fn hang_up(&mut self) {
         if let Some(line) = self.line.take() {
             line.cut.cancel();
+        }
+        if let Some(since) = self.welcomed_at.take() {
+            self.backoff.after_session(since.elapsed());
         }
         self.pending.clear();
         self.readers.clear();

@@ -127,12 +127,9 @@ fn sign(
 ) -> Result<(), Failure> {
     let pair = read_key(key)?;
     let program = read_program(file)?;
-    let platform = match platform.or_else(|| platform_of(&program)) {
-        Some(platform) => platform,
-        None => {
-            let why = format!("{} does not say what it runs on", file.display());
-            return Err(Failure::new(Trouble::Argument, why).fix("say --platform OS/ARCH, as in linux/amd64"));
-        }
+    let Some(platform) = platform.or_else(|| platform_of(&program)) else {
+        let why = format!("{} does not say what it runs on", file.display());
+        return Err(Failure::new(Trouble::Argument, why).fix("say --platform OS/ARCH, as in linux/amd64"));
     };
     let mut sha256: Sha256 = Hex([0; 32]);
     sha256.0.copy_from_slice(digest::digest(&digest::SHA256, &program).as_ref());

@@ -95,7 +95,9 @@ pub(super) fn node(
     fs::write(etc.join("resolv.conf"), format!("nameserver {}\n", config.gateway))?;
     let ticket = &request.ticket;
     let engine = config.engine.as_ref().unwrap_or(&ticket.engine);
-    let enrol = json!({"engine": engine, "token": ticket.token, "ca_fingerprint": ticket.ca_fingerprint});
+    let enrol = json!({
+        "engine": engine, "token": ticket.token, "ca_fingerprint": ticket.ca_fingerprint, "release_keys": ticket.release_keys,
+    });
     let mut file =
         fs::File::options().write(true).create_new(true).mode(0o600).open(etc.join("rebar-agent/enrol.json"))?;
     file.write_all(enrol.to_string().as_bytes())?;
@@ -224,7 +226,7 @@ mod tests {
         let enrol = upper.join("etc/rebar-agent/enrol.json");
         assert_eq!(fs::metadata(&enrol).unwrap().permissions().mode() & 0o777, 0o600);
         let enrol = fs::read_to_string(enrol).unwrap();
-        assert_eq!(enrol, r#"{"ca_fingerprint":"ab","engine":"172.31.0.1:8091","token":"t0ken"}"#);
+        assert_eq!(enrol, r#"{"ca_fingerprint":"ab","engine":"172.31.0.1:8091","release_keys":[],"token":"t0ken"}"#);
         assert_eq!(fs::read_to_string(upper.join("usr/local/bin/rebar-agent")).unwrap(), "agent");
         assert_eq!(fs::read_to_string(upper.join("etc/resolv.conf")).unwrap(), "nameserver 172.31.0.1\n");
         let links = fs::metadata(agent(&config).unwrap()).unwrap().nlink();

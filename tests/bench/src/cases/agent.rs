@@ -10,7 +10,6 @@ use crate::{
     host::{self, Host, Seen},
     real::{self, Agents},
     shape::{SCRIPT, Work},
-    stage::Database,
     system::{memory_mb_of, quantile},
 };
 
@@ -46,7 +45,7 @@ pub struct Idle {
 
 /// A chain of roles on each node, carried out by real agents: what was seen of the engine.
 async fn carry_out(nodes: usize, roles: usize) -> Result<(Seen, Host, Agents)> {
-    let args = host::Args { database: Database::Sqlite, nodes, roles, depth: roles, work: Work::Script };
+    let args = host::Args { work: Work::Script, ..host::Args::sized(nodes, roles, roles) };
     let mut host = Host::start(&args).await?;
     let agents = Agents::start(&host.ready).await?;
     host.order(&format!("here {nodes}")).await?;
