@@ -41,7 +41,7 @@ impl Store for Memory {
     async fn lead(&self, holder: &str, now: Timestamp, ttl: Span) -> Result<Option<Epoch>, StoreError> {
         let mut state = self.lock();
         let free = match &state.lease {
-            Some((who, until)) if who == holder && *until > now => false,
+            Some((who, _)) if who == holder => false,
             Some((_, until)) if *until > now => return Ok(None),
             _ => true,
         };

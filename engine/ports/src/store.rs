@@ -9,7 +9,8 @@ use rebar_model::{Attempt, AttemptId, DeploymentName, Epoch, NodeRoleId, Record,
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Takes or renews the lease of this store for `holder`: the epoch if it leads until `now + ttl`, none if another holder
-    /// does. A holder that did not lead at `now` gets an epoch higher than any before.
+    /// does. One that was late keeps its epoch when nobody took the lease meanwhile; who takes it over, or takes it again after
+    /// it resigned, gets an epoch higher than any before.
     async fn lead(&self, holder: &str, now: Timestamp, ttl: Span) -> Result<Option<Epoch>, StoreError>;
 
     /// Gives the lease up, so that another engine need not wait for its end.

@@ -6,9 +6,9 @@ use rebar_ports::StoreError;
 
 use crate::database::Database;
 
-/// A holder whose lease still runs keeps its epoch; any other that gets it, gets a higher one.
+/// A holder that nobody took the lease from keeps its epoch; any other that gets it, gets a higher one.
 const TAKE: &str = "UPDATE lease \
-    SET epoch = CASE WHEN holder = $1 AND until > $2 THEN epoch ELSE epoch + 1 END, holder = $1, until = $3 \
+    SET epoch = CASE WHEN holder = $1 THEN epoch ELSE epoch + 1 END, holder = $1, until = $3 \
     WHERE shard = 0 AND (holder IS NULL OR holder = $1 OR until <= $2) RETURNING epoch";
 
 const RESIGN: &str = "UPDATE lease SET holder = NULL, until = 0 WHERE shard = 0 AND holder = $1";

@@ -22,7 +22,9 @@ pub(crate) async fn taken_and_renewed(subject: Subject) -> Result<()> {
     ensure!(store.lead("b", at(14), TTL).await?.is_none(), "the renewed lease still runs");
     ensure!(store.lead("b", at(15), TTL).await? == Some(Epoch(2)), "it ran out");
     ensure!(store.lead("a", at(16), TTL).await?.is_none());
-    ensure!(store.lead("b", at(25), TTL).await? == Some(Epoch(3)), "who did not lead for a moment gets a new epoch");
+    ensure!(store.lead("b", at(25), TTL).await? == Some(Epoch(2)), "who is late goes on when nobody took it");
+    ensure!(store.lead("a", at(35), TTL).await? == Some(Epoch(3)), "it ran out again");
+    ensure!(store.lead("b", at(45), TTL).await? == Some(Epoch(4)), "who was replaced gets a new epoch");
     Ok(())
 }
 
@@ -42,9 +44,10 @@ pub(crate) async fn one_of_many_leads(subject: Subject) -> Result<()> {
     let engines = try_join_all((0..6).map(|_| subject.open())).await?;
     for round in 0..5 {
         let now = at(round * 100);
+        // Names of their own in every round: who leads already goes on with the epoch that it has.
         let attempts = engines.iter().enumerate().map(|(place, ports)| {
             let store = ports.store.clone();
-            tokio::spawn(async move { store.lead(&format!("engine-{place}"), now, TTL).await })
+            tokio::spawn(async move { store.lead(&format!("engine-{place}-{round}"), now, TTL).await })
         });
         let mut epochs = Vec::new();
         for attempt in attempts.collect::<Vec<_>>() {
