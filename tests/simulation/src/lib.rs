@@ -19,4 +19,4 @@ mod sim;
 mod store;
 
 pub use chance::Faults;
-pub use sim::{Summary, run};
+pub use sim::{Summary, play};

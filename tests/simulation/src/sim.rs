@@ -94,20 +94,17 @@ pub(crate) fn assert_no_panic() {
     assert!(panics.is_empty(), "a task panicked: {}", panics.join("; "));
 }
 
-/// Runs one simulation. Panics, with what happened, when something is as it must never be or does not settle.
-pub fn run(seed: u64, faults: Faults) -> Summary {
+/// Plays one simulation on a runtime of one thread whose clock is paused. Panics, with what happened, when something is as it must
+/// never be or does not settle.
+pub async fn play(seed: u64, faults: Faults) -> Summary {
     listen_for_panics();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let runtime = runtime.unwrap_or_else(|error| panic!("a runtime of one thread: {error}"));
-    runtime.block_on(async {
-        let began = Instant::now();
-        let sim = Arc::new(Sim::new(seed, faults));
-        sim.set_stage().await;
-        sim.weather().await;
-        sim.calm().await;
-        assert_no_panic();
-        sim.summary(began.elapsed())
-    })
+    let began = Instant::now();
+    let sim = Arc::new(Sim::new(seed, faults));
+    sim.set_stage().await;
+    sim.weather().await;
+    sim.calm().await;
+    assert_no_panic();
+    sim.summary(began.elapsed())
 }
 
 impl Sim {
