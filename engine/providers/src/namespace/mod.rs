@@ -121,7 +121,7 @@ impl Provider for NamespaceProvider {
         let _place = self.making.acquire().await.map_err(|error| unavailable(error.to_string()))?;
         let name = &request.name;
         // One of this name that is there, or the remains of one.
-        if self.list().await?.contains_key(name) {
+        if self.config.node(name).exists() || self.list().await?.contains_key(name) {
             self.remove(name).await?;
         }
         let turn = self.surroundings.lock().await;
