@@ -247,7 +247,7 @@ impl House {
             tokio::time::sleep(self.limits.hello).await;
         }
         arrival.is_over();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// A place among the connections. Strangers have their own, so that they cannot keep nodes out.
