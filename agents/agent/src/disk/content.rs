@@ -141,7 +141,8 @@ mod tests {
             let path = dir.path().join(name);
             fs::write(&path, [0; 100]).expect("archive");
             let file = File::options().append(true).open(&path).expect("archive");
-            file.set_modified(clock::now() - Duration::from_secs(age)).expect("age");
+            let used = clock::now().checked_sub(Duration::from_secs(age)).expect("a time");
+            file.set_modified(used).expect("age");
         }
         prune_to(dir.path(), 4, 400).expect("prune");
         assert_eq!(names(), "abcd");
