@@ -7,7 +7,6 @@ pub mod v1 {
         missing_docs,
         clippy::pedantic,
         clippy::allow_attributes,
-        clippy::large_enum_variant,
         reason = "generated; the documentation is in the .proto file"
     )]
     tonic::include_proto!("rebar.agent.v1");
