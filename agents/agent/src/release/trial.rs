@@ -105,7 +105,7 @@ async fn welcome(words: &mut Option<Lines<BufReader<ChildStdout>>>) {
         }
     }
     // It will not say it any more; its end is noticed elsewhere.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Resolves when an engine has answered for so long that it could have welcomed the new one: while none does, the old one would
