@@ -32,17 +32,18 @@ impl Sim {
         })
     }
 
+    /// Everything that is wanted is active, everything else is gone.
     pub(crate) fn assert_settled(&self) {
-        self.audit.read(|world, _| {
-            for (id, it) in world.node_roles() {
-                let settled = match it.status.intent {
-                    Intent::Present => it.status.state.is_fresh(),
-                    Intent::Absent | Intent::Forgotten => it.status.state == State::Removed,
-                };
-                let verdict = rebar_scheduler::verdict(world, id, self.now());
-                assert!(settled, "{id} did not settle: {:?} {verdict:?}", it.status);
-            }
+        let now = self.now();
+        let left: Vec<String> = self.audit.read(|world, _| {
+            let open = world.node_roles().iter().filter(|(_, it)| match it.status.intent {
+                Intent::Present => !it.status.state.is_fresh(),
+                Intent::Absent | Intent::Forgotten => it.status.state != State::Removed,
+            });
+            open.map(|(id, it)| format!("{id}: {:?} {:?}", it.status, rebar_scheduler::verdict(world, id, now)))
+                .collect()
         });
+        assert!(left.is_empty(), "not settled:\n{}", left.join("\n"));
     }
 
     /// Nothing stands still without a reason that a person can be told.

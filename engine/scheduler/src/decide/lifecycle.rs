@@ -1,7 +1,8 @@
 //! The life of a deployment: rebuild and destroy, and what follows when everything of it is gone.
 
 use rebar_model::{
-    Change, Deployment, DeploymentName, Intent, Mode, NodeRole, NodeRoleStatus, RoleName, State, Trigger, World,
+    Change, Deployment, DeploymentName, Intent, Mode, NodeRole, NodeRoleId, NodeRoleStatus, RoleName, State, Trigger,
+    World,
 };
 
 use super::{move_to, moved, report::cancel};
@@ -84,7 +85,9 @@ pub(super) fn settle(world: &World, name: &DeploymentName) -> Result<Decision, R
             let rebuilt =
                 Deployment { mode: Mode::Converging, rebuilds: deployment.rebuilds + 1, ..deployment.clone() };
             decision.change(Change::DeploymentPut { deployment: Box::new(rebuilt) });
-            for (id, node_role) in world.node_roles_of(name) {
+            // What was on a node that is gone meanwhile is built by nobody; the next plan forgets it.
+            let there = |id: &NodeRoleId| id.node().is_none_or(|node| world.nodes().contains_key(node));
+            for (id, node_role) in world.node_roles_of(name).filter(|(id, _)| there(id)) {
                 let revived = moved(&node_role.status, [Trigger::Revived])?;
                 let status =
                     NodeRoleStatus { state: revived.state, attempts: revived.attempts, ..NodeRoleStatus::new() };
