@@ -15,19 +15,20 @@ pub struct AgentProcess {
     child: Child,
     /// The network namespace of its machine; none for that of this host.
     namespace: Option<PathBuf>,
+    /// What it may keep of logs, in MiB, where that is not the usual.
+    spool_mib: Option<u32>,
     /// Its state directory.
     pub state: PathBuf,
 }
 
 impl AgentProcess {
     /// Starts the agent of a state directory.
-    pub(crate) fn start(state: &Path, namespace: Option<PathBuf>) -> Self {
-        Self::start_by(command(namespace.as_deref()), state, namespace)
-    }
-
-    /// The same by a command that leads to it.
-    pub(crate) fn start_by(mut command: Command, state: &Path, namespace: Option<PathBuf>) -> Self {
+    pub(crate) fn start(state: &Path, namespace: Option<PathBuf>, spool_mib: Option<u32>) -> Self {
         let log = File::options().create(true).append(true).open(state.with_extension("log"));
+        let mut command = command(namespace.as_deref());
+        if let Some(spool) = spool_mib {
+            command.env("REBAR_AGENT_SPOOL_MIB", spool.to_string());
+        }
         let child = command
             .arg("run")
             .arg("--state")
@@ -39,7 +40,7 @@ impl AgentProcess {
             .stderr(log.unwrap_or_else(|error| panic!("no log: {error}")))
             .spawn()
             .unwrap_or_else(|error| panic!("the agent cannot be started: {error}"));
-        Self { child, namespace, state: state.to_owned() }
+        Self { child, namespace, spool_mib, state: state.to_owned() }
     }
 
     /// Kills the agent as a power cut would; what it runs goes on.
@@ -52,7 +53,7 @@ impl AgentProcess {
     /// Starts it again after it was killed.
     pub fn restart(&mut self) {
         self.kill();
-        *self = Self::start(&self.state, self.namespace.clone());
+        *self = Self::start(&self.state, self.namespace.clone(), self.spool_mib);
     }
 
     /// Freezes it, as a machine does that is paused.

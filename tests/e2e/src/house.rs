@@ -41,6 +41,8 @@ pub struct House {
     under: Vec<String>,
     /// More of the engine's environment.
     settings: Vec<(&'static str, String)>,
+    /// What agents may keep of logs, in MiB, where that is not the usual.
+    spool_mib: Option<u32>,
     engine: Option<Child>,
 }
 
@@ -134,6 +136,7 @@ impl House {
             release_keys: Vec::new(),
             under: Vec::new(),
             settings: Vec::new(),
+            spool_mib: None,
             engine: None,
         }
     }
@@ -329,17 +332,17 @@ impl House {
     fn come(&self, name: &str, state: &Path, namespace: Option<PathBuf>) -> AgentProcess {
         let mut enrol = agent::command(namespace.as_deref());
         Done::of(enrol.args(self.invite(name)).arg("--state").arg(state)).ok();
-        AgentProcess::start(state, namespace)
+        AgentProcess::start(state, namespace, self.spool_mib)
     }
 
     /// Starts the agent of a state directory.
     pub fn start_agent(&self, state: &Path) -> AgentProcess {
-        AgentProcess::start(state, None)
+        AgentProcess::start(state, None, self.spool_mib)
     }
 
-    /// Starts the agent of a state directory by a command that leads to it.
-    pub fn start_agent_by(&self, command: Command, state: &Path) -> AgentProcess {
-        AgentProcess::start_by(command, state, None)
+    /// Lets agents that are started from here on keep so many MiB of logs.
+    pub fn spool(&mut self, mib: u32) {
+        self.spool_mib = Some(mib);
     }
 
     /// Waits until a node is here and has reported.

@@ -4,7 +4,6 @@
 
 mod agent;
 mod house;
-mod link;
 mod network;
 mod page;
 mod run;
@@ -13,7 +12,6 @@ mod wait;
 
 pub use agent::AgentProcess;
 pub use house::{Database, House};
-pub use link::{Line, Quality};
 pub use network::{Network, Port, Weather};
 pub use page::{Block, blocks};
 pub use run::{Done, bin, root};

@@ -31,6 +31,8 @@ const NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
 const MTU: u16 = 1_400;
 /// How many packets a cable holds; more are lost.
 const ON_THE_WAY: usize = 1_024;
+/// What the slowest router on a cable's way keeps before it drops packets, in bytes; far too much for a slow one, as in cheap ones.
+const BUFFER: u64 = 64 * 1_024;
 /// A subnet may be taken by another test of this machine.
 const TRIES: u32 = 20;
 
@@ -41,11 +43,18 @@ pub struct Weather {
     pub delay: Duration,
     /// The share of packets that are lost, from 0 to 1.
     pub loss: f64,
+    /// Bits a second, each way; none is as fast as this machine.
+    pub rate: Option<u64>,
 }
 
 impl Weather {
     /// Nothing arrives, and nobody is told.
-    pub const SILENT: Self = Self { delay: Duration::ZERO, loss: 1.0 };
+    pub const SILENT: Self = Self { delay: Duration::ZERO, loss: 1.0, rate: None };
+
+    /// How long the cable is busy with so many bytes.
+    fn takes(&self, bytes: u64) -> Duration {
+        self.rate.map_or(Duration::ZERO, |rate| Duration::from_micros(bytes * 8_000_000 / rate))
+    }
 }
 
 /// Machines and their cables.
@@ -199,44 +208,67 @@ fn device(name: &str, address: Ipv4Addr) -> io::Result<Tun> {
 /// A packet, and when it arrives.
 type Parcel = (Instant, Vec<u8>);
 
-/// Carries packets between the devices until the runtime ends.
-fn carry(devices: Vec<Tun>, weathers: Vec<watch::Receiver<Weather>>, seed: u64) {
-    let devices: Vec<_> = devices.into_iter().map(Arc::new).collect();
-    let ways: Vec<_> = devices
-        .iter()
-        .map(|device| {
-            let (way, parcels) = mpsc::channel(ON_THE_WAY);
-            tokio::spawn(deliver(device.clone(), parcels));
-            way
-        })
-        .collect();
-    for (place, device) in devices.into_iter().enumerate() {
-        let rng = fastrand::Rng::with_seed(seed.wrapping_add(place as u64));
-        tokio::spawn(take(device, place, ways.clone(), weathers.clone(), rng));
+/// One way of a cable.
+struct Way {
+    parcels: mpsc::Sender<Parcel>,
+    weather: watch::Receiver<Weather>,
+    /// When it has carried what it was given.
+    free_at: Instant,
+}
+
+impl Way {
+    /// A way that ends at a device.
+    fn to(device: &Arc<Tun>, weather: watch::Receiver<Weather>) -> Self {
+        let (parcels, arriving) = mpsc::channel(ON_THE_WAY);
+        tokio::spawn(deliver(device.clone(), arriving));
+        Self { parcels, weather, free_at: Instant::now() }
+    }
+
+    /// Puts what the weather lets through on its way.
+    fn send(&mut self, packet: &[u8], rng: &mut fastrand::Rng) {
+        let weather = *self.weather.borrow();
+        let now = Instant::now();
+        let is_full = self.free_at.saturating_duration_since(now) > weather.takes(BUFFER);
+        if rng.f64() < weather.loss || is_full {
+            return;
+        }
+        self.free_at = self.free_at.max(now) + weather.takes(packet.len() as u64);
+        // A cable that is full loses what comes on top.
+        let _ = self.parcels.try_send((self.free_at + weather.delay, packet.to_vec()));
     }
 }
 
-/// Takes what comes out of a device, and puts what the weather lets through on its way.
-async fn take(
-    device: Arc<Tun>,
-    from: usize,
-    ways: Vec<mpsc::Sender<Parcel>>,
-    weathers: Vec<watch::Receiver<Weather>>,
-    mut rng: fastrand::Rng,
-) {
+/// Carries packets between the engine's device, which is the first, and the machines' until the runtime ends.
+fn carry(devices: Vec<Tun>, weathers: Vec<watch::Receiver<Weather>>, seed: u64) {
+    let mut devices = devices.into_iter().map(Arc::new);
+    let Some(engine) = devices.next() else { return };
+    let mut down = Vec::new();
+    for (place, (device, weather)) in devices.zip(weathers).enumerate() {
+        down.push(Way::to(&device, weather.clone()));
+        let mut up = Way::to(&engine, weather);
+        let rng = fastrand::Rng::with_seed(seed.wrapping_add(place as u64 + 1));
+        // Machines do not talk with each other.
+        tokio::spawn(take(device, rng, move |to, packet, rng| {
+            if to == 0 {
+                up.send(packet, rng);
+            }
+        }));
+    }
+    let rng = fastrand::Rng::with_seed(seed);
+    tokio::spawn(take(engine, rng, move |to, packet, rng| {
+        if let Some(way) = to.checked_sub(1).and_then(|machine| down.get_mut(machine)) {
+            way.send(packet, rng);
+        }
+    }));
+}
+
+/// Takes what comes out of a device, for the place that it is for.
+async fn take(device: Arc<Tun>, mut rng: fastrand::Rng, mut give: impl FnMut(usize, &[u8], &mut fastrand::Rng)) {
     let mut packet = vec![0; usize::from(MTU)];
     while let Ok(length) = device.recv(&mut packet).await {
         let packet = &packet[..length];
-        let Some(to) = destination(packet).filter(|to| *to < ways.len() && *to != from) else { continue };
-        // Every way has the engine at one end: machines do not talk with each other.
-        let machine = from.max(to);
-        if from.min(to) != 0 {
-            continue;
-        }
-        let Weather { delay, loss } = *weathers[machine - 1].borrow();
-        if rng.f64() >= loss {
-            // A cable that is full loses what comes on top.
-            let _ = ways[to].try_send((Instant::now() + delay, packet.to_vec()));
+        if let Some(to) = destination(packet) {
+            give(to, packet, &mut rng);
         }
     }
 }

@@ -142,7 +142,8 @@ impl Storm {
 
     fn what(&mut self, victims: &[Victim]) -> (Victim, Harm) {
         let machine = self.rng.usize(..self.machines);
-        let bad = Weather { delay: Duration::from_millis(self.rng.u64(20..200)), loss: self.rng.f64() * 0.2 };
+        let delay = Duration::from_millis(self.rng.u64(20..200));
+        let bad = Weather { delay, loss: self.rng.f64() * 0.2, ..Weather::default() };
         let (victim, harms): (_, &[Harm]) = match victims[self.rng.usize(..victims.len())] {
             Victim::Engine => (Victim::Engine, &[Harm::Killed, Harm::Frozen]),
             Victim::Agent(_) => (Victim::Agent(machine), &[Harm::Killed, Harm::Frozen]),

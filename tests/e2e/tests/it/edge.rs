@@ -3,37 +3,35 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use rebar_e2e::{AgentProcess, Done, House, Line, Quality, bin, eventually};
+use rebar_e2e::{AgentProcess, Database, Done, House, Network, Weather, eventually};
 
 use crate::marks::{Role, assert_once, put, ran, write};
 
 const KBIT: u64 = 1_000;
 
+/// Decides which packets are lost.
+const SEED: u64 = 1;
+
 /// An engine here, and a machine `n1` at the end of a line.
 struct Edge {
     house: House,
-    line: Line,
+    network: Network,
     state: PathBuf,
 }
 
 impl Edge {
-    fn new(quality: Quality) -> Self {
-        let line = Line::new(quality);
-        let house = House::for_machines(line.host());
+    fn new(weather: Weather) -> Self {
+        let network = Network::new(1, SEED);
+        network.port(0).set(weather);
+        let house = House::in_network(Database::Sqlite, &network);
         let state = house.path("agent-n1");
-        Self { house, line, state }
+        Self { house, network, state }
     }
 
     /// Brings the machine in; its agent has so many MiB for logs.
-    fn join(&self, spool_mib: &str) -> AgentProcess {
-        let words = self.house.invite("n1");
-        let agent = bin("rebar-agent");
-        Done::of(self.line.command(&agent).args(words).arg("--state").arg(&self.state)).ok();
-        let mut command = self.line.command(&agent);
-        command.env("REBAR_AGENT_SPOOL_MIB", spool_mib);
-        let agent = self.house.start_agent_by(command, &self.state);
-        self.house.here("n1");
-        agent
+    fn join(&mut self, spool_mib: u32) -> Vec<AgentProcess> {
+        self.house.spool(spool_mib);
+        self.house.join_over(&self.network, &["n1"])
     }
 
     /// A deployment of one role with this body, and with so many bytes of content that cannot be packed smaller.
@@ -86,9 +84,9 @@ fn assert_whole(log: &str, count: usize) {
     assert_eq!(numbers, (1..=count).collect::<Vec<_>>(), "every line once and in order");
 }
 
-fn a_small_deployment_completes(quality: Quality, lines_of_log: usize, content: usize) -> Edge {
-    let edge = Edge::new(quality);
-    let agent = edge.join("256");
+fn a_small_deployment_completes(weather: Weather, lines_of_log: usize, content: usize) -> Edge {
+    let mut edge = Edge::new(weather);
+    let agent = edge.join(256);
     edge.deploy(&lines(lines_of_log), content);
     edge.house.settle("demo");
     assert_once(&edge.house);
@@ -100,28 +98,28 @@ fn a_small_deployment_completes(quality: Quality, lines_of_log: usize, content: 
 
 #[test]
 fn a_far_and_lossy_line_loses_nothing() {
-    let quality = Quality { delay: Duration::from_millis(200), loss: 5, ..Quality::default() };
-    a_small_deployment_completes(quality, 2_000, 300_000);
+    let weather = Weather { delay: Duration::from_millis(200), loss: 0.05, ..Weather::default() };
+    a_small_deployment_completes(weather, 2_000, 300_000);
 }
 
 #[test]
 fn a_slow_line_is_not_taken_for_a_dead_one() {
-    let quality = Quality { delay: Duration::from_millis(20), rate: Some(64 * KBIT), ..Quality::default() };
-    let edge = a_small_deployment_completes(quality, 1_000, 120_000);
+    let weather = Weather { delay: Duration::from_millis(20), rate: Some(64 * KBIT), ..Weather::default() };
+    let edge = a_small_deployment_completes(weather, 1_000, 120_000);
     assert_eq!(edge.sessions(), 1, "the session never broke:\n{}", edge.house.log());
 }
 
 #[test]
 fn work_goes_on_behind_a_cut_line_and_its_log_says_what_it_lacks() {
-    let edge = Edge::new(Quality::default());
-    let agent = edge.join("1");
+    let mut edge = Edge::new(Weather::default());
+    let agent = edge.join(1);
     let waits = "echo 'the first line'; until [ -e \"$dir/go\" ]; do read -r _ < \"$dir/bell\" || true; done";
     fs::create_dir_all(edge.house.path("marks")).unwrap();
     let bell = edge.house.path("marks/bell");
     Done::of(std::process::Command::new("mkfifo").arg(&bell)).ok();
     edge.deploy(&format!("{waits}; {}", lines(60_000)), 1_000);
     edge.log("the first line");
-    edge.line.becomes(Quality { cut: true, ..Quality::default() });
+    edge.network.port(0).set(Weather::SILENT);
     eventually("the engine notices that nothing comes", || edge.is_away());
     fs::write(edge.house.path("marks/go"), "").unwrap();
     fs::write(&bell, "ring\n").unwrap();
@@ -133,7 +131,7 @@ fn work_goes_on_behind_a_cut_line_and_its_log_says_what_it_lacks() {
     let spooled = Done::of(std::process::Command::new("du").args(["-sb", "--total"]).arg(&attempts)).ok().out;
     let spooled: u64 = spooled.split_whitespace().next().unwrap().parse().unwrap();
     assert!(spooled < 1_500_000, "{spooled} bytes of 6,000,000 are kept");
-    edge.line.becomes(Quality::default());
+    edge.network.port(0).set(Weather::default());
     edge.house.settle("demo");
     assert_once(&edge.house);
     assert_eq!(ran(&edge.house), ["apply after@n1", "apply chatty@n1"]);
