@@ -96,6 +96,7 @@ pub enum Ended {
 pub async fn run(options: &Options, stop: CancellationToken) -> Result<Ended, Error> {
     let state = State::open(&options.state)?;
     let lock = lock(&state).await?;
+    helper::place(&state)?;
     let ear = knock::listen(state.root())?;
     // What is on disk goes on before anybody asks whether the engine is there.
     let mut daemon = Daemon::recover(state.clone(), options.spools, lock)?;

@@ -144,7 +144,8 @@ impl Daemon {
             Some(held) => held.dir.remove(),
             None => Ok(()),
         };
-        if let Err(error) = removed.and_then(|()| journal::write_forgotten(&self.state, self.link.forgotten())) {
+        let remember = |()| journal::remember_forgotten(&self.state, attempt, self.link.forgotten());
+        if let Err(error) = removed.and_then(remember) {
             tracing::warn!(attempt, %error, "attempt not removed");
         }
     }

@@ -1,12 +1,6 @@
 //! Starting an attempt: content, directory, journal, supervisor, in this order. When the journal has it, it will be run once.
 
-use std::{
-    fs::OpenOptions,
-    os::unix::fs::{OpenOptionsExt, symlink},
-    path::PathBuf,
-    process::Stdio,
-    sync::Arc,
-};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, process::Stdio, sync::Arc};
 
 use rebar_proto::v1::{AttemptResult, Dispatch, FailureKind};
 use tokio::{
@@ -22,8 +16,11 @@ use crate::{
     },
     door::fetch::Fetcher,
     error::{Context, Error, is_full_disk},
-    helper, user,
+    user,
 };
+
+/// What supervisors have said of themselves is begun anew when it is longer than this many bytes.
+const MAX_WORDS: u64 = 1024 * 1024;
 
 /// What became of a start.
 #[derive(Debug)]
@@ -78,7 +75,7 @@ impl Starter {
     /// Starts the supervisor of an attempt that is in the journal, and stays until it is gone.
     pub(crate) async fn resume(self, dir: AttemptDir, at_ms: i64) {
         let attempt = dir.attempt();
-        let mut supervisor = match spawn(&dir, self.spools) {
+        let mut supervisor = match spawn(&self.state, &dir, self.spools) {
             Ok(supervisor) => supervisor,
             Err(error) => return self.fail(dir, &error).await,
         };
@@ -125,11 +122,6 @@ fn kind(error: &Error) -> FailureKind {
 fn prepare(state: &State, dir: &AttemptDir, dispatch: &Dispatch, boot_id: &str) -> Result<i64, Error> {
     let user = if dispatch.user.is_empty() { None } else { Some(user::find(&dispatch.user)?) };
     dir.create()?;
-    let agent = agent_path()?;
-    for name in helper::NAMES {
-        let link = dir.bin().join(name);
-        symlink(&agent, &link).at(&link)?;
-    }
     content::stage(state, &dispatch.content, dir, user.as_ref())?;
     let inputs = if dispatch.inputs_json.is_empty() { "{}" } else { &dispatch.inputs_json };
     dir.write_inputs(inputs.as_bytes())?;
@@ -139,16 +131,12 @@ fn prepare(state: &State, dir: &AttemptDir, dispatch: &Dispatch, boot_id: &str) 
     journal::enter(dir, dispatch, boot_id)
 }
 
-/// Where this program lies, also after it has been replaced by a newer one.
-fn agent_path() -> Result<PathBuf, Error> {
-    let path = std::env::current_exe().at("/proc/self/exe")?;
-    let text = path.to_string_lossy();
-    Ok(text.strip_suffix(" (deleted)").map_or(path.clone(), PathBuf::from))
-}
-
-fn spawn(dir: &AttemptDir, spools: u64) -> Result<Child, Error> {
-    let path = dir.supervisor_log();
+fn spawn(state: &State, dir: &AttemptDir, spools: u64) -> Result<Child, Error> {
+    let path = state.supervisors_log();
     let words = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).at(&path)?;
+    if words.metadata().at(&path)?.len() > MAX_WORDS {
+        words.set_len(0).at(&path)?;
+    }
     let second = words.try_clone().at(&path)?;
     Command::new("/proc/self/exe")
         .arg("supervise")
@@ -164,7 +152,7 @@ fn spawn(dir: &AttemptDir, spools: u64) -> Result<Child, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
+    use std::{io::ErrorKind, path::PathBuf};
 
     use super::*;
 

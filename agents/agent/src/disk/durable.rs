@@ -1,4 +1,4 @@
-//! Files that are either the old or the new one, whatever happens. What is in them is not known here.
+//! Files that are either the old or the new one, or there or not, whatever happens. What is in them is not known here.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -24,6 +24,38 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let temporary = path.with_extension("new");
     create_private(&temporary)?.write_all(bytes).at(&temporary)?;
     fs::rename(&temporary, path).at(path)
+}
+
+/// How much of the digest stands before what is written once.
+const CHECK: usize = 16;
+
+/// Writes a file that is never replaced, and returns when it would survive a power cut. Until then a reader sees nothing: what it
+/// holds is checked, which takes the disk one wait where a replacement takes two.
+pub fn write_once(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = create_private(path)?;
+    let mut whole = blake3::hash(bytes).as_bytes()[..CHECK].to_vec();
+    whole.extend_from_slice(bytes);
+    file.write_all(&whole).at(path)?;
+    file.sync_data().at(path)?;
+    sync_parent(path)
+}
+
+/// What there is of a file that is written once.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Once {
+    /// Nothing.
+    Missing,
+    /// Not all of it, or not yet.
+    Torn,
+    /// What was written.
+    Whole(Vec<u8>),
+}
+
+/// Reads a file that is written once.
+pub fn read_once(path: &Path) -> Result<Once, Error> {
+    let Some(mut whole) = read(path)? else { return Ok(Once::Missing) };
+    let is_whole = whole.len() >= CHECK && blake3::hash(&whole[CHECK..]).as_bytes()[..CHECK] == whole[..CHECK];
+    Ok(if is_whole { Once::Whole(whole.split_off(CHECK)) } else { Once::Torn })
 }
 
 /// A new file that only its owner may read.

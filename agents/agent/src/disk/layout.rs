@@ -5,9 +5,10 @@
 //! STATE/epoch           the highest epoch obeyed      STATE/attempts/<id>/status.json  how far it is
 //! STATE/forgotten       attempts that are done with   STATE/attempts/<id>/result.pb    how it ended
 //! STATE/content/<hex>   roles' content                STATE/attempts/<id>/log/         the spool
-//! STATE/agent.sock      where supervisors knock       STATE/attempts/<id>/{work,io,bin}/  what the role sees
+//! STATE/agent.sock      where supervisors knock       STATE/attempts/<id>/{work,io}/  what the role sees
 //! STATE/release-keys    whose releases are taken      STATE/releases/<hex>/         releases of the agent, by digest
 //! STATE/upgrade.json    what became of the last one   STATE/release                 leads to the one that this machine is
+//! STATE/supervisors.log what supervisors say of themselves  STATE/bin/<release>/      the helper commands
 //! ```
 
 use std::{
@@ -95,6 +96,16 @@ impl State {
         self.root.join("upgrade.json")
     }
 
+    /// What supervisors have to say about themselves.
+    pub fn supervisors_log(&self) -> PathBuf {
+        self.root.join("supervisors.log")
+    }
+
+    /// The helper commands of a release; of the agent that was installed without one it is `installed`.
+    pub fn bin(&self, release: &str) -> PathBuf {
+        self.root.join("bin").join(release)
+    }
+
     /// All attempts.
     pub fn attempts(&self) -> PathBuf {
         self.root.join("attempts")
@@ -149,10 +160,8 @@ impl AttemptDir {
     pub fn create(&self) -> Result<(), Error> {
         self.remove()?;
         make_directory(&self.root, 0o711)?;
-        make_directory(&self.log(), 0o700)?;
         make_directory(&self.work(), 0o700)?;
-        make_directory(&self.io(), 0o700)?;
-        make_directory(&self.bin(), 0o755)
+        make_directory(&self.io(), 0o700)
     }
 
     /// Writes the inputs where the role finds them.
@@ -200,17 +209,7 @@ impl AttemptDir {
         self.root.join("result.pb")
     }
 
-    /// Held by its supervisor for as long as that lives.
-    pub fn lock(&self) -> PathBuf {
-        self.root.join("lock")
-    }
-
-    /// What the supervisor has to say about itself.
-    pub fn supervisor_log(&self) -> PathBuf {
-        self.root.join("supervisor.log")
-    }
-
-    /// The spool of the log.
+    /// The spool of the log; there is none before the first word.
     pub fn log(&self) -> PathBuf {
         self.root.join("log")
     }
@@ -240,11 +239,6 @@ impl AttemptDir {
         self.io().join("diff")
     }
 
-    /// `$REBAR_BIN`: the helper commands.
-    pub fn bin(&self) -> PathBuf {
-        self.root.join("bin")
-    }
-
     /// `$REBAR_INPUTS`: in memory, where the machine has such a place.
     pub fn inputs(&self) -> PathBuf {
         runtime_root(&self.state).join(self.attempt.to_string()).join("inputs.json")
@@ -255,9 +249,9 @@ impl AttemptDir {
         self.root.join("inputs-over-reboot.json")
     }
 
-    /// Where a supervisor knocks.
-    pub fn state(&self) -> &Path {
-        &self.state
+    /// The state that it is part of, where a supervisor knocks.
+    pub fn state(&self) -> State {
+        State { root: self.state.clone() }
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use rebar_proto::MAX_CHUNK;
 
 use crate::{
-    disk::budget::Budget,
+    disk::{budget::Budget, durable, layout::make_directory},
     error::{Context, Error, is_full_disk},
 };
 
@@ -105,7 +105,8 @@ impl Writer {
                 segment.file.sync_data().at(&self.dir)?;
             }
         }
-        File::open(&self.dir).and_then(|directory| directory.sync_all()).at(&self.dir)
+        File::open(&self.dir).and_then(|directory| directory.sync_all()).at(&self.dir)?;
+        durable::sync_parent(&self.dir)
     }
 }
 
@@ -316,7 +317,14 @@ fn remove_segment(dir: &Path, start: u64) -> Result<(), Error> {
 
 fn create_segment(dir: &Path, start: u64) -> Result<File, Error> {
     let path = segment_path(dir, start);
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).at(&path)
+    let create = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    match create() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            make_directory(dir, 0o700)?;
+            create().at(&path)
+        }
+        created => created.at(&path),
+    }
 }
 
 fn open_segment(dir: &Path, start: u64) -> Result<Option<Segment>, Error> {

@@ -1,6 +1,9 @@
 //! How far an attempt is: what its supervisor writes for the agent, and for whoever comes after a reboot.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::{
+    fs::{File, TryLockError},
+    io::ErrorKind,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,23 +68,24 @@ pub fn write_durably(dir: &AttemptDir, status: &Status) -> Result<(), Error> {
     durable::write(&dir.status(), &serde_json::to_vec(status).unwrap_or_default())
 }
 
-/// The supervisor's own lock; waits while another has it.
+/// The supervisor's own lock, on the order; waits while another has it.
 pub fn lock(dir: &AttemptDir) -> Result<File, Error> {
-    let file = open_lock(dir)?;
-    file.lock().at(dir.lock())?;
+    let path = dir.dispatch();
+    let file = File::open(&path).at(&path)?;
+    file.lock().at(&path)?;
     Ok(file)
 }
 
 /// Whether a supervisor lives. A lock says so more surely than a process number.
 pub fn supervisor(dir: &AttemptDir) -> Result<Supervisor, Error> {
-    match open_lock(dir)?.try_lock_shared() {
+    let path = dir.dispatch();
+    let order = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Supervisor::Gone),
+        order => order.at(&path)?,
+    };
+    match order.try_lock_shared() {
         Ok(()) => Ok(Supervisor::Gone),
         Err(TryLockError::WouldBlock) => Ok(Supervisor::Alive),
-        Err(TryLockError::Error(error)) => Err(error).at(dir.lock()),
+        Err(TryLockError::Error(error)) => Err(error).at(path),
     }
-}
-
-fn open_lock(dir: &AttemptDir) -> Result<File, Error> {
-    let path = dir.lock();
-    OpenOptions::new().write(true).create(true).truncate(false).open(&path).at(&path)
 }

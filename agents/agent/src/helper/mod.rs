@@ -4,12 +4,19 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
 use serde_json::{Map, Value};
 
-use crate::error::{Context, Error};
+use crate::{
+    disk::{
+        durable,
+        layout::{State, make_directory},
+    },
+    error::{Context, Error},
+};
 
 pub mod control;
 pub mod input;
@@ -17,6 +24,38 @@ pub mod output;
 
 /// The names by which the program is a helper command.
 pub const NAMES: [&str; 3] = ["rebar-input", "rebar-output", "rebar-control"];
+
+/// Where this program lies, also after it has been replaced by a newer one.
+pub fn program() -> Result<PathBuf, Error> {
+    let path = std::env::current_exe().at("/proc/self/exe")?;
+    let text = path.to_string_lossy();
+    Ok(text.strip_suffix(" (deleted)").map_or(path.clone(), PathBuf::from))
+}
+
+/// The directory of the commands that are this program. Each release has its own: attempts that it began go on with it.
+pub fn directory(state: &State) -> Result<PathBuf, Error> {
+    let program = program()?;
+    let release = program.strip_prefix(state.releases()).ok().and_then(|it| it.components().next());
+    let name = release.map_or("installed".into(), |it| it.as_os_str().to_string_lossy());
+    Ok(state.bin(&name))
+}
+
+/// Has the commands lead to this program.
+pub fn place(state: &State) -> Result<(), Error> {
+    let (program, directory) = (program()?, directory(state)?);
+    make_directory(&directory, 0o755)?;
+    make_directory(directory.parent().unwrap_or(&directory), 0o711)?;
+    for name in NAMES {
+        let (link, draft) = (directory.join(name), directory.join(format!("{name}.new")));
+        if fs::read_link(&link).is_ok_and(|it| it == program) {
+            continue;
+        }
+        durable::remove(&draft)?;
+        symlink(&program, &draft).at(&draft)?;
+        fs::rename(&draft, &link).at(&link)?;
+    }
+    Ok(())
+}
 
 /// Prints a line; a reader that has gone away is not an error.
 pub fn print(text: &str) -> Result<(), Error> {
@@ -36,7 +75,7 @@ fn file(variable: &str) -> Result<PathBuf, Error> {
 
 /// Reads a file of the contract; a missing or empty one is an empty object.
 fn read_object(path: &Path) -> Result<Map<String, Value>, Error> {
-    let bytes = crate::disk::durable::read(path)?.unwrap_or_default();
+    let bytes = durable::read(path)?.unwrap_or_default();
     if bytes.trim_ascii().is_empty() {
         return Ok(Map::new());
     }
@@ -52,7 +91,7 @@ fn change_object(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> R
     change(&mut object);
     let temporary = path.with_extension("new");
     let bytes = Value::Object(object).to_string();
-    crate::disk::durable::create_private(&temporary)?.write_all(bytes.as_bytes()).at(&temporary)?;
+    durable::create_private(&temporary)?.write_all(bytes.as_bytes()).at(&temporary)?;
     fs::rename(&temporary, path).at(path)
 }
 

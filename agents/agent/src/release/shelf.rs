@@ -10,11 +10,10 @@ use std::{
 
 use crate::{
     disk::{
-        durable,
+        durable, journal,
         layout::{State, make_directory},
     },
     error::{Context, Error},
-    helper,
     release::statement::{Signed, Statement},
 };
 
@@ -140,18 +139,19 @@ pub fn become_installed(state: &State) -> Result<(), Error> {
     }
 }
 
-/// Removes the releases that nothing leads to: neither this machine, nor the one before, nor the helper commands of an attempt.
+/// Removes the releases that nothing needs: neither this machine, nor the one before, nor an attempt.
 pub fn prune(state: &State, keep: &[&str]) -> Result<(), Error> {
-    let used = |sha256: &str| {
-        let attempts = state.list().unwrap_or_default();
-        let links = attempts.iter().flat_map(|it| helper::NAMES.map(|name| it.bin().join(name)));
-        links.filter_map(|it| fs::read_link(it).ok()).any(|it| it.components().any(|it| it.as_os_str() == sha256))
-    };
+    let attempts = state.list()?;
+    let entries = attempts.iter().filter_map(|it| journal::read(it).ok().flatten());
+    let programs: Vec<PathBuf> = entries.map(|(_, entry)| PathBuf::from(entry.program)).collect();
     let releases = state.releases();
     for entry in fs::read_dir(&releases).at(&releases)? {
-        let name = entry.at(&releases)?.file_name().to_string_lossy().into_owned();
-        if !keep.contains(&name.as_str()) && !used(&name) {
-            durable::remove_tree(&releases.join(&name))?;
+        let entry = entry.at(&releases)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_used = programs.iter().any(|it| it.starts_with(entry.path()));
+        if !keep.contains(&name.as_str()) && !is_used {
+            durable::remove_tree(&entry.path())?;
+            durable::remove_tree(&state.bin(&name))?;
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use tokio::process::Command;
 use crate::{
     disk::layout::AttemptDir,
     error::{Context, Error},
-    user,
+    helper, user,
 };
 
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -37,7 +37,7 @@ pub(crate) fn command(
     words.push(file.to_string_lossy().into_owned());
     let home = if dispatch.user.is_empty() { user::current().home } else { user::find(&dispatch.user)?.home };
     if !dispatch.user.is_empty() {
-        let agent = std::env::current_exe().at("/proc/self/exe")?;
+        let agent = helper::program()?;
         let own = [agent.to_string_lossy().into_owned(), "run-as".to_owned(), dispatch.user.clone(), "--".to_owned()];
         words.splice(0..0, own);
     }
@@ -45,9 +45,10 @@ pub(crate) fn command(
     command.args(&words[1..]).current_dir(dir.work()).process_group(0).kill_on_drop(true);
     command.env_clear();
     command.envs(&work.env);
-    command.env("PATH", format!("{}:{SYSTEM_PATH}", dir.bin().display())).env("HOME", home).env("LANG", "C.UTF-8");
+    let bin = helper::directory(&dir.state())?;
+    command.env("PATH", format!("{}:{SYSTEM_PATH}", bin.display())).env("HOME", home).env("LANG", "C.UTF-8");
     command.env("REBAR_INPUTS", dir.inputs()).env("REBAR_OUTPUTS", dir.outputs()).env("REBAR_CONTROL", dir.control());
-    command.env("REBAR_DIFF", dir.diff()).env("REBAR_BIN", dir.bin());
+    command.env("REBAR_DIFF", dir.diff()).env("REBAR_BIN", bin);
     command.env("REBAR_PHASE", phase_name(work.phase())).env("REBAR_ATTEMPT", dir.attempt().to_string());
     let second = output.try_clone().at(dir.root())?;
     command.stdin(Stdio::null()).stdout(output).stderr(second);

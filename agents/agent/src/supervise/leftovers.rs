@@ -15,12 +15,15 @@ pub(crate) async fn end(group: Option<Pid>) {
         let _ = kill_process_group(group, Signal::KILL);
     }
     for _ in 0..MAX_ROUNDS {
-        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-        let children = children();
-        if children.is_empty() {
-            return;
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                // There is nobody left to wait for.
+                Err(_) => return,
+            }
         }
-        for child in children {
+        for child in children() {
             let _ = kill_process(child, Signal::KILL);
         }
         tokio::time::sleep(PAUSE).await;

@@ -55,7 +55,7 @@ pub fn run(path: &Path, spools: u64) -> Result<(), Error> {
 
 /// Marks the attempt as begun. Nothing, when it may not be run: it has ended, or was begun by a supervisor that is gone.
 fn begin(dir: &AttemptDir, entry: &Entry, user: &str) -> Result<Option<Status>, Error> {
-    if dir.result().exists() {
+    if journal::read_result(dir)?.is_some() {
         return Ok(None);
     }
     let pid = std::process::id();
@@ -183,7 +183,7 @@ impl Knock {
             socket.set_nonblocking(true)?;
             Ok(std::rc::Rc::new(socket))
         });
-        Self { socket: socket.ok(), path: crate::knock::address(dir.state()), name: dir.attempt().to_le_bytes() }
+        Self { socket: socket.ok(), path: crate::knock::address(dir.state().root()), name: dir.attempt().to_le_bytes() }
     }
 
     pub(crate) fn knock(&self) {

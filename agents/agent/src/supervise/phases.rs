@@ -99,8 +99,10 @@ pub(crate) async fn run(
         if work.phase() == Phase::Apply && status.converged {
             continue;
         }
-        status.phase = index;
-        status::write(dir, &status)?;
+        if status.phase != index {
+            status.phase = index;
+            status::write(dir, &status)?;
+        }
         log.forget_last_line();
         match phase(dir, (dispatch, work), &mut status, log, cancelled).await? {
             Next::GoOn => {}
