@@ -23,6 +23,7 @@ impl Agents {
     /// Enrols and starts an agent for each node.
     pub async fn start(ready: &Ready) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("rebar-bench-agents-").tempdir()?;
+        keep_apart(directory.path()).await?;
         let mut processes = Vec::with_capacity(ready.certificates.len());
         for node in ready.certificates.keys() {
             let state = directory.path().join(node.as_str());
@@ -38,6 +39,13 @@ impl Agents {
     pub fn processes(&self) -> impl Iterator<Item = u32> + '_ {
         self.processes.iter().filter_map(Child::id)
     }
+}
+
+/// Has ext4 put what is made in this directory far from each other, each in a group of its own, as it is on machines of their own:
+/// new files are not looked for among those that other agents have just removed. Other file systems do not know this.
+async fn keep_apart(directory: &Path) -> Result<()> {
+    Command::new("chattr").arg("+T").arg(directory).stderr(Stdio::null()).status().await?;
+    Ok(())
 }
 
 async fn enrol(ready: &Ready, node: &NodeName, state: &Path) -> Result<()> {

@@ -140,13 +140,16 @@ impl Daemon {
 
     pub(super) fn forget(&mut self, attempt: u64) {
         self.window.forget(attempt);
-        let removed = match self.attempts.remove(&attempt) {
-            Some(held) => held.dir.remove(),
-            None => Ok(()),
-        };
-        let remember = |()| journal::remember_forgotten(&self.state, attempt, self.link.forgotten());
-        if let Err(error) = removed.and_then(remember) {
-            tracing::warn!(attempt, %error, "attempt not removed");
+        if let Err(error) = journal::remember_forgotten(&self.state, attempt, self.link.forgotten()) {
+            tracing::warn!(attempt, %error, "attempt not remembered");
+        }
+        if let Some(Attempt { dir, .. }) = self.attempts.remove(&attempt) {
+            // Nobody waits for it. What is left when the agent ends is found by the next one.
+            self.tasks.spawn_blocking(move || {
+                if let Err(error) = dir.remove() {
+                    tracing::warn!(attempt, %error, "attempt not removed");
+                }
+            });
         }
     }
 }
