@@ -10,7 +10,7 @@ use rebar_ports::{AgentCommand, AgentDoor, AgentGone, AgentSession, Clock, DoorE
 use rebar_proto::v1::AgentMessage;
 use tokio::{
     sync::mpsc,
-    time::{Interval, MissedTickBehavior, interval, timeout},
+    time::{Interval, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -160,8 +160,8 @@ impl Session {
             Ok(known) => known,
             Err(error) => return error.into(),
         };
-        let mut pings = interval(self.limits.ping);
-        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pings = interval_at(self.registry.next_beat(self.limits.ping), self.limits.ping);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let lanes = Lanes::new(self.door.clone(), self.peer.node.clone());
         let replaced = CancellationToken::new();
         let mut open = Open { commands, overflow, replaced, lanes, pings, quiet: 0, heard: true };

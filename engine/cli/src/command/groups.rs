@@ -60,12 +60,16 @@ fn expand(part: &str) -> Result<Vec<String>, String> {
     const MOST: u64 = 10_000;
     let range = part.strip_suffix('}').and_then(|it| it.split_once('{')).and_then(|(stem, range)| {
         let (first, last) = range.split_once("..")?;
-        Some((stem, first.parse::<u64>().ok()?, last.parse::<u64>().ok()?))
+        // As a shell does it: where the first has zeros before it, all have its length.
+        let width = if first.starts_with('0') { first.len() } else { 0 };
+        Some((stem, first.parse::<u64>().ok()?, last.parse::<u64>().ok()?, width))
     });
     match range {
         None => Ok(vec![part.to_owned()]),
-        Some((_, first, last)) if last < first || last - first >= MOST => Err(format!("`{part}` is no range of names")),
-        Some((stem, first, last)) => Ok((first..=last).map(|it| format!("{stem}{it}")).collect()),
+        Some((_, first, last, _)) if last < first || last - first >= MOST => {
+            Err(format!("`{part}` is no range of names"))
+        }
+        Some((stem, first, last, width)) => Ok((first..=last).map(|it| format!("{stem}{it:0width$}")).collect()),
     }
 }
 
@@ -141,6 +145,7 @@ mod tests {
         };
         assert_eq!(named("manager=n1,n2"), "n1 n2");
         assert_eq!(named("worker=w-{9..11},x"), "w-9 w-10 w-11 x");
+        assert_eq!(named("worker=n{08..10}"), "n08 n09 n10");
         assert_eq!(named("worker=@rack=b2,tier!=db"), "@rack=b2,tier!=db");
         assert_eq!(named("worker="), "");
         for bad in ["manager", "Manager=n1", "manager=N1", "manager=@", "manager=w-{3..1}"] {

@@ -58,7 +58,7 @@ pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-/// Names with the same stem and consecutive numbers in short: `w-{1..50}, x`.
+/// Names with the same stem and consecutive numbers in short: `w-{1..50}, x`. As for a shell, `{08..12}` is filled up with zeros.
 pub fn ranges<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut names: Vec<&str> = names.into_iter().collect();
     names.sort_by(|left, right| natural(left, right));
@@ -69,7 +69,7 @@ pub fn ranges<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         let run = run_length(rest);
         let last = rest[run - 1];
         match (numbered(first), numbered(last)) {
-            (Some((stem, start)), Some((_, end))) if run > 2 => parts.push(format!("{stem}{{{start}..{end}}}")),
+            (Some((stem, start, _)), Some((_, end, _))) if run > 2 => parts.push(format!("{stem}{{{start}..{end}}}")),
             _ => parts.extend(rest[..run].iter().map(|it| (*it).to_owned())),
         }
         rest = &rest[run..];
@@ -80,18 +80,22 @@ pub fn ranges<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 /// How many names from the first on have one stem and consecutive numbers.
 fn run_length(names: &[&str]) -> usize {
     let follows = |pair: &[&str]| match (numbered(pair[0]), numbered(pair[1])) {
-        (Some((stem, number)), Some((next_stem, next))) => stem == next_stem && number.checked_add(1) == Some(next),
+        (Some((stem, digits, number)), Some((next_stem, next_digits, next))) => {
+            // `{8..12}` has numbers of any length, `{08..12}` of one.
+            let is_padded = |digits: &str| digits.len() > 1 && digits.starts_with('0');
+            let is_same = digits.len() == next_digits.len() || !(is_padded(digits) || is_padded(next_digits));
+            stem == next_stem && is_same && number.checked_add(1) == Some(next)
+        }
         _ => false,
     };
     1 + names.windows(2).take_while(|pair| follows(pair)).count()
 }
 
-/// A name as its stem and its number; none where a leading zero would be lost.
-fn numbered(name: &str) -> Option<(&str, u64)> {
+/// A name as its stem, its digits and their number.
+fn numbered(name: &str) -> Option<(&str, &str, u64)> {
     let stem = name.trim_end_matches(|it: char| it.is_ascii_digit());
     let digits = &name[stem.len()..];
-    let plain = !digits.is_empty() && (digits == "0" || !digits.starts_with('0'));
-    plain.then(|| digits.parse().ok()).flatten().map(|number| (stem, number))
+    Some((stem, digits, digits.parse().ok()?))
 }
 
 /// The order in which people count: `n2` before `n10`, `1.9.0` before `1.10.0`.
@@ -200,10 +204,12 @@ mod tests {
 
     #[test]
     fn names_that_follow_each_other_are_ranges() {
-        let cases: [(&[&str], &str); 6] = [
+        let cases: [(&[&str], &str); 8] = [
             (&["w-2", "w-10", "w-1", "w-3"], "w-{1..3}, w-10"),
             (&["n1", "n2"], "n1, n2"),
-            (&["n01", "n02", "n03"], "n01, n02, n03"),
+            (&["n08", "n09", "n10", "n11"], "n{08..11}"),
+            (&["n000", "n001", "n002"], "n{000..002}"),
+            (&["n01", "n2", "n3", "n09", "n10", "n100"], "n01, n2, n3, n09, n10, n100"),
             (&["a", "b", "c"], "a, b, c"),
             (&["n9", "n10", "n11"], "n{9..11}"),
             (&[], ""),

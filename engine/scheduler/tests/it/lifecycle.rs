@@ -72,6 +72,18 @@ fn rebuild_undoes_everything_in_reverse_and_builds_it_again() {
 }
 
 #[test]
+fn a_rebuild_leaves_out_what_was_on_a_node_that_is_gone_meanwhile() {
+    let mut stage = settled(&["n1", "n2"]);
+    stage.command(Command::Rebuild { deployment: demo(), allowed: Vec::new() }).unwrap();
+    stage.succeed("client@n2", json!({}));
+    let gone = NodeRemoval::Gone { allowed: Vec::new() };
+    stage.command(Command::RemoveNode { node: name("n2"), removal: gone }).unwrap();
+    stage.settle(|address| json!(address));
+    assert_eq!((stage.word("server@n2"), stage.word("client@n2")), ("gone", "gone"));
+    assert_eq!((stage.word("list@n1"), stage.world.deployments()[&demo()].rebuilds), ("active", 1));
+}
+
+#[test]
 fn destroy_leaves_nothing() {
     let mut stage = settled(&["n1", "n2"]);
     stage.command(Command::Destroy { deployment: demo(), allowed: Vec::new() }).unwrap();
