@@ -59,7 +59,8 @@ impl AgentDoor for Handle {
 
     async fn started(&self, node: &NodeName, attempt: AttemptId) -> Result<(), DoorError> {
         let input = Input::AttemptAccepted { node: node.clone(), attempt };
-        self.input(input, Actor::agent(node)).await.map_err(|error| refused(node, &error))
+        let message = Message::Input { input, by: Actor::agent(node), reply: None };
+        self.intake()?.inbox.send(message).await.map_err(|_| stopped())
     }
 
     async fn progress(

@@ -8,6 +8,9 @@ pub const MAX_INBOX: usize = 4_096;
 pub const MAX_BATCH: usize = 512;
 /// How many changes may be decided while a commit is on its way; they are the next commit. Inputs wait beyond that.
 pub const MAX_AHEAD: usize = 16_384;
+/// How long what nobody waits for may stay undurable: that an attempt is in its agent's journal, which the agent says again. What
+/// comes meanwhile, most often the end of the attempt, is written in the same commit.
+pub(crate) const MAX_DELAY: Span = Span::from_millis(20);
 /// How long an engine leads without renewing its lease: a standby takes over this long after the leader went silent.
 pub const LEASE_TTL: Span = Span::from_secs(3);
 /// How long the tasks of an engine that ends may take; one may wait for a database that does not answer.

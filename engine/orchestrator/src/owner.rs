@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     EngineError, MAX_BATCH,
-    limits::{MAX_AHEAD, RETRY_PAUSE},
+    limits::{MAX_AHEAD, MAX_DELAY, RETRY_PAUSE},
     shared::SharedRef,
 };
 
@@ -58,11 +58,22 @@ struct Batch {
     records: Vec<Record>,
     effects: Vec<Effect>,
     answers: Vec<Answer>,
+    /// When it goes to the store at the latest; none while it is empty.
+    due: Option<Timestamp>,
 }
 
 impl Batch {
     fn is_empty(&self) -> bool {
         self.records.is_empty() && self.effects.is_empty() && self.answers.is_empty()
+    }
+
+    /// There is something in it that goes to the store now, or at this moment at the latest.
+    fn go_by(&mut self, at: Timestamp) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        !self.is_empty() && self.due.is_none_or(|due| due <= now)
     }
 }
 
@@ -102,11 +113,10 @@ impl Owner {
         let took_over = || vec![Message::Input { input: Input::TookOver, by: Actor::engine(), reply: None }];
         self.take_all(took_over(), &mut batch);
         loop {
-            if commit.is_none() && !batch.is_empty() {
+            if commit.is_none() && batch.is_due(self.shared.ports.clock.now()) {
                 commit = Some(self.start(std::mem::take(&mut batch)));
             }
-            let room = batch.records.len() < MAX_AHEAD;
-            match self.next(commit.as_mut(), room, &stop).await {
+            match self.next(commit.as_mut(), &batch, &stop).await {
                 Next::Stop => return,
                 Next::Take(messages) => self.take_all(messages, &mut batch),
                 Next::Committed(Ok(())) => {
@@ -139,9 +149,11 @@ impl Owner {
 
     /// The end of the commit that is on its way, or everything that is waiting, or a tick when something is due. With no room for
     /// more decisions only the first.
-    async fn next(&mut self, commit: Option<&mut Commit>, room: bool, stop: &CancellationToken) -> Next {
+    async fn next(&mut self, commit: Option<&mut Commit>, batch: &Batch, stop: &CancellationToken) -> Next {
+        let room = batch.records.len() < MAX_AHEAD;
+        let send_off = batch.due.filter(|_| commit.is_none());
         let timers = [self.world.next_timer().map(|(at, _)| *at), self.world.next_upgrade_due().map(|(at, _)| *at)];
-        let timer = timers.into_iter().flatten().min().filter(|_| room);
+        let timer = timers.into_iter().flatten().min().filter(|_| room).into_iter().chain(send_off).min();
         let clock = self.shared.ports.clock.clone();
         let due = async {
             match timer {
@@ -185,6 +197,17 @@ impl Owner {
     }
 
     fn take(&mut self, message: Message, now: Timestamp, batch: &mut Batch) {
+        let by_when = match &message {
+            Message::Input { input: Input::AttemptAccepted { .. }, reply: None, .. } => MAX_DELAY.after(now),
+            _ => now,
+        };
+        self.decide(message, now, batch);
+        if !batch.is_empty() {
+            batch.go_by(by_when);
+        }
+    }
+
+    fn decide(&mut self, message: Message, now: Timestamp, batch: &mut Batch) {
         match message {
             Message::Input { input, by, reply } => {
                 let result = self.step(input, by, now, batch);
@@ -338,5 +361,25 @@ impl Owner {
             () = stop.cancelled() => false,
             () = self.shared.ports.clock.sleep_until(again) => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_waits_for_goes_with_what_comes_next_or_when_it_is_due() {
+        let now = Timestamp::UNIX_EPOCH;
+        let later = MAX_DELAY.after(now);
+        let mut batch = Batch::default();
+        batch.go_by(later);
+        assert!(!batch.is_due(later), "there is nothing in it");
+        batch.effects.push(Effect::Reconcile);
+        assert!(!batch.is_due(now) && batch.is_due(later));
+        batch.go_by(now);
+        assert!(batch.is_due(now));
+        batch.go_by(later);
+        assert!(batch.is_due(now), "what is urgent stays urgent");
     }
 }

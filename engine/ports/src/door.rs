@@ -47,7 +47,7 @@ pub trait AgentDoor: Send + Sync + 'static {
     /// An agent reported its facts.
     async fn facts(&self, node: &NodeName, facts: Facts) -> Result<(), DoorError>;
 
-    /// An attempt is in the agent's journal.
+    /// An attempt is in the agent's journal. Returns before that is durable: the agent says it again when it comes back.
     async fn started(&self, node: &NodeName, attempt: AttemptId) -> Result<(), DoorError>;
 
     /// How far an attempt is.

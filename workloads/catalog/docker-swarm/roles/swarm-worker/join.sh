@@ -38,6 +38,7 @@ set_availability active || exit 75
 # Earlier lives of a machine that was rebuilt and never left: same address,
 # another id. The swarm would take them for nodes that are down.
 id=$(node_id)
+[ -n "$id" ] || { echo "docker does not say yet which node of the swarm this is" >&2; exit 75; }
 # Those of this name or that do not answer are looked at alone: every node that
 # asks for every other asks too much of the managers.
 known=$(api node ls --format '{{.ID}} {{.Hostname}} {{.Status}}') || exit 75
