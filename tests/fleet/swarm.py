@@ -11,11 +11,14 @@ PORT = 9090
 IMAGE = "localhost:1/rebar-demo:1"
 # For all tasks to run, or all nodes to be counted, on a machine that is busy.
 PATIENCE_SECONDS = 600
+# Containers that are begun at one time: hundreds of them at once leave the managers no processor to agree with each other.
+AT_ONCE = 25
 
 
 class Swarm:
     def __init__(self, engine, manager):
         self.engine, self.manager = engine, manager
+        self.replicas = 0
 
     def docker(self, *words):
         return self.engine.on(self.manager, "docker", *words)
@@ -29,23 +32,28 @@ class Swarm:
         return sum(state == "Ready" for _, state in self.nodes())
 
     def serve(self):
-        """Starts the service: a web server on every node, on the node's own network, with a page that names the service."""
+        """Makes the service: a web server on the node's own network with a page that names the service, at most one a node."""
+        self.replicas = 0
         self.docker(
-            "service", "create", "--quiet", "--detach", "--no-resolve-image", "--name", SERVICE, "--mode", "global",
-            "--network", "host", "--init", "--restart-delay", "1s", "--stop-grace-period", "1s", IMAGE,
+            "service", "create", "--quiet", "--detach", "--no-resolve-image", "--name", SERVICE,
+            "--replicas", "0", "--replicas-max-per-node", "1", "--network", "host", "--init", "--restart-delay", "1s",
+            "--stop-grace-period", "1s", IMAGE,
             "/bin/busybox", "sh", "-c", f"echo {SERVICE} >/www/index.html; exec /bin/busybox httpd -f -p {PORT} -h /www",
         )
 
     def served(self, nodes):
         """Waits until the service runs on these nodes and on no other, and each of them has answered; how many did."""
-        def tasks():
+        def running():
             lines = self.docker(
                 "service", "ps", SERVICE, "--filter", "desired-state=running", "--format", "{{.Node}} {{.CurrentState}}"
             ).splitlines()
-            running = {it.split()[0] for it in lines if it.split()[1] == "Running"}
-            return running == set(nodes)
+            return {it.split()[0] for it in lines if it.split()[1] == "Running"}
 
-        wait_until(f"a task runs on each of {len(nodes)} nodes", PATIENCE_SECONDS, tasks, pause=1)
+        while self.replicas < len(nodes):
+            self.replicas = min(self.replicas + AT_ONCE, len(nodes))
+            self.docker("service", "scale", "--detach", f"{SERVICE}={self.replicas}")
+            wait_until(f"{self.replicas} tasks run", PATIENCE_SECONDS, lambda: len(running()) >= self.replicas, pause=1)
+        wait_until(f"a task runs on each of {len(nodes)} nodes", PATIENCE_SECONDS, lambda: running() == set(nodes), pause=1)
         addresses = {name: it["address"] for name, it in self.engine.nodes().items() if name in nodes}
 
         def answers(name):

@@ -35,24 +35,8 @@ fi
 # A drain that was not followed by an undo leaves the node closed.
 set_availability active || exit 75
 
-# Earlier lives of a machine that was rebuilt and never left: same address,
-# another id. The swarm would take them for nodes that are down.
-id=$(node_id)
-[ -n "$id" ] || { echo "docker does not say yet which node of the swarm this is" >&2; exit 75; }
-# Those of this name or that do not answer are looked at alone: every node that
-# asks for every other asks too much of the managers.
-known=$(api node ls --format '{{.ID}} {{.Hostname}} {{.Status}}') || exit 75
-suspects=$(printf '%s
-' "$known" | awk -v own="$id" -v name="$(hostname)" '$1 != own && ($2 == name || $3 != "Ready") { print $1 }')
-if [ -n "$suspects" ]; then
-    # shellcheck disable=SC2086 # one word an id
-    if ! lives=$(api node inspect $suspects --format '{{.ID}} {{.Status.Addr}}' 2>&1); then
-        # Another worker may have removed one of them meanwhile.
-        case $lives in *"o such node"* | *"not found"*) ;; *) printf '%s\n' "$lives" >&2 && exit 75 ;; esac
-    fi
-    for other in $(printf '%s
-' "$lives" | awk -v at="$(rebar-input address)" '$2 == at { print $1 }'); do
-        api node rm --force "$other" >/dev/null || exit 75
-    done
-fi
-rebar-output node_id "$id"
+others=$(earlier_lives) || exit 75
+for other in $others; do
+    api node rm --force "$other" >/dev/null || exit 75
+done
+rebar-output node_id "$(node_id)"
