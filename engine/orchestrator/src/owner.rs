@@ -116,7 +116,9 @@ impl Owner {
             if commit.is_none() && batch.is_due(self.shared.ports.clock.now()) {
                 commit = Some(self.start(std::mem::take(&mut batch)));
             }
-            match self.next(commit.as_mut(), &batch, &stop).await {
+            let room = batch.records.len() < MAX_AHEAD;
+            let send_off = batch.due.filter(|_| commit.is_none());
+            match self.next(commit.as_mut(), room, send_off, &stop).await {
                 Next::Stop => return,
                 Next::Take(messages) => self.take_all(messages, &mut batch),
                 Next::Committed(Ok(())) => {
@@ -149,9 +151,13 @@ impl Owner {
 
     /// The end of the commit that is on its way, or everything that is waiting, or a tick when something is due. With no room for
     /// more decisions only the first.
-    async fn next(&mut self, commit: Option<&mut Commit>, batch: &Batch, stop: &CancellationToken) -> Next {
-        let room = batch.records.len() < MAX_AHEAD;
-        let send_off = batch.due.filter(|_| commit.is_none());
+    async fn next(
+        &mut self,
+        commit: Option<&mut Commit>,
+        room: bool,
+        send_off: Option<Timestamp>,
+        stop: &CancellationToken,
+    ) -> Next {
         let timers = [self.world.next_timer().map(|(at, _)| *at), self.world.next_upgrade_due().map(|(at, _)| *at)];
         let timer = timers.into_iter().flatten().min().filter(|_| room).into_iter().chain(send_off).min();
         let clock = self.shared.ports.clock.clone();
@@ -276,7 +282,7 @@ impl Owner {
 
     /// Sends a commit on its way.
     fn start(&self, batch: Batch) -> Commit {
-        let Batch { records, effects, answers } = batch;
+        let Batch { records, effects, answers, due: _ } = batch;
         let records = Arc::new(records);
         let (store, epoch, given) = (self.shared.ports.store.clone(), self.epoch, records.clone());
         let task =
