@@ -31,6 +31,16 @@ impl Subject {
         self.backend.open(self.case).await
     }
 
+    /// Connections of their own, as of engines on several machines. One after the other: SQLite lets only one make a new file ready, and
+    /// the others do not wait for it.
+    pub async fn open_several(&self, count: usize) -> Result<Vec<Ports>> {
+        let mut several = Vec::with_capacity(count);
+        for _ in 0..count {
+            several.push(self.open().await?);
+        }
+        Ok(several)
+    }
+
     /// A further database of the case.
     pub async fn open_further(&self, which: u64) -> Result<Ports> {
         self.backend.open(&format!("{}-{which}", self.case)).await

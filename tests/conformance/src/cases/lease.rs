@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use futures::future::try_join_all;
 use rebar_model::{Epoch, World};
 use rebar_ports::StoreError;
 
@@ -40,8 +39,7 @@ pub(crate) async fn resigned(subject: Subject) -> Result<()> {
 }
 
 pub(crate) async fn one_of_many_leads(subject: Subject) -> Result<()> {
-    // Connections of their own, as of engines on several machines.
-    let engines = try_join_all((0..6).map(|_| subject.open())).await?;
+    let engines = subject.open_several(6).await?;
     for round in 0..5 {
         let now = at(round * 100);
         // Names of their own in every round: who leads already goes on with the epoch that it has.

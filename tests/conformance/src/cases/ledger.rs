@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::{Result, ensure};
-use futures::future::try_join_all;
 use rebar_ports::{Claim, Ledger};
 
 use crate::suite::Subject;
@@ -20,8 +19,7 @@ fn addresses(prefix: &str) -> Result<Vec<IpAddr>> {
 }
 
 pub(crate) async fn an_address_has_one_owner(subject: Subject) -> Result<()> {
-    // Connections of their own, as of engines on several machines.
-    let engines = try_join_all((0..4).map(|_| subject.open())).await?;
+    let engines = subject.open_several(4).await?;
     for (pool, prefix) in [("10.1.0.0/24", "10.1.0."), ("fd00:1::/64", "fd00:1::")] {
         let addresses = addresses(prefix)?;
         let mut claimants = Vec::new();
