@@ -3,6 +3,9 @@
 # How many light nodes `make fleet` begins with.
 NODES ?= 200
 
+# All that is measured is built in one way: a smaller set of packages would choose other features of their dependencies, and build them anew.
+RELEASE = cargo build --quiet --release -p rebar-bench -p rebar-agent -p rebar-cli
+
 .PHONY: demo demo-clean test bench soak flame fleet lint build setup-docker setup-tests help
 
 help: ## What can be made
@@ -18,15 +21,15 @@ test: setup-docker setup-tests lint build ## Install what is missing, run every 
 	cargo nextest run --workspace --no-fail-fast
 
 bench: ## Measure our own cases and their peers, as root; figures go to target/bench.jsonl
-	cargo build --quiet --release -p rebar-bench -p rebar-agent -p rebar-cli
+	$(RELEASE)
 	tests/bench/run
 
 fleet: ## Build a Docker Swarm over NODES light nodes, as root; figures go to target/fleet.json
-	cargo build --quiet --release -p rebar-agent -p rebar-cli
+	$(RELEASE)
 	tests/fleet/run --nodes $(NODES)
 
 soak: ## An hour under a steady load (SOAK_MINUTES=60), for memory that grows; figures go to target/soak.json
-	cargo build --quiet --release -p rebar-bench -p rebar-agent -p rebar-cli
+	$(RELEASE)
 	tests/bench/soak
 
 flame: ## A flame graph of a case (CASE=node-roles), as root; it goes to target/flame

@@ -26,10 +26,18 @@ use crate::{
 };
 
 /// How the door is set up.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Names and addresses, besides the engine's own name, that the certificate is valid for.
     pub sans: Vec<String>,
+    /// The most connections at one time.
+    pub connections: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { sans: Vec::new(), connections: CONNECTIONS }
+    }
 }
 
 /// Why the door could not be opened.
@@ -49,7 +57,7 @@ pub async fn serve(
     config: Config,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
-    let Config { sans } = config;
+    let Config { sans, connections } = config;
     // Dropping this future must end the tasks too.
     let stop = stop.child_token();
     let _ending = stop.clone().drop_guard();
@@ -57,7 +65,7 @@ pub async fn serve(
     let house = Arc::new(House {
         routes: router(app.clone()),
         handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
-        connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        connections: Arc::new(Semaphore::new(connections)),
         stop: stop.clone(),
     });
     let tasks = TaskTracker::new();

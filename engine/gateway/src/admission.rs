@@ -137,6 +137,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -178,5 +180,31 @@ mod tests {
         assert!(matches!(admission.ask(later), Answer::Come(_)));
         let seen = [seen.admitted.load(Ordering::Relaxed), seen.sent_away.load(Ordering::Relaxed)];
         assert_eq!(seen, [3, 1]);
+    }
+
+    /// What a connection that is sent away hears, and its end of it.
+    async fn heard(admission: &Admission, listener: &TcpListener, tasks: &TaskTracker) -> (String, TcpStream) {
+        let mut theirs = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        admission.send_away(listener.accept().await.unwrap().0, COME_BACK_FIRST, tasks);
+        let mut said = String::new();
+        theirs.read_to_string(&mut said).await.unwrap();
+        (said, theirs)
+    }
+
+    #[tokio::test]
+    async fn so_many_are_told_at_one_time_and_the_others_hear_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let admission = Admission::new(&Limits::default(), Arc::default(), Instant::now());
+        let (tasks, others) = (TaskTracker::new(), u32::try_from(LINGERING - 1).unwrap());
+        let _others = admission.lingering.clone().try_acquire_many_owned(others).unwrap();
+        tasks.close();
+        for _ in 0..2 {
+            let (said, lingers) = heard(&admission, &listener, &tasks).await;
+            assert_eq!(said, notice(COME_BACK_FIRST));
+            assert_eq!(heard(&admission, &listener, &tasks).await.0, "");
+            // Its place is free when it has gone.
+            drop(lingers);
+            tasks.wait().await;
+        }
     }
 }

@@ -298,3 +298,70 @@ fn builder() -> http2::Builder<TokioExecutor> {
         .max_header_list_size(HEADERS);
     builder
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    /// Long for a connection on the loopback, and shorter than the kernel's first pause before it tries again.
+    const PAUSE: Duration = Duration::from_millis(500);
+    /// The most that the kernel puts together before it sends.
+    const SEGMENT: usize = 64 * 1024;
+
+    /// So many bytes the kernel takes that nobody has received, on a connection from which nobody reads.
+    async fn waiting(tcp: &TcpStream, other: &TcpStream) -> usize {
+        let mut taken = 0;
+        tcp.writable().await.unwrap();
+        loop {
+            match tcp.try_write(&[0; 1024]) {
+                Ok(bytes) => taken += bytes,
+                Err(full) => {
+                    assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+        }
+        let mut received = vec![0; taken];
+        taken - other.peek(&mut received).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn so_many_wait_in_the_kernel_for_a_busy_door() {
+        // Each that waits is a file of this test's.
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+        let listener = Gateway::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        // Linux takes one more than it is asked to.
+        for _ in 0..=BACKLOG {
+            waiting.push(TcpStream::connect(address).await.unwrap());
+        }
+        let late = TcpStream::connect(address);
+        tokio::pin!(late);
+        assert!(tokio::time::timeout(PAUSE, &mut late).await.is_err(), "no room for one more");
+        for _ in &waiting {
+            listener.accept().await.unwrap();
+        }
+        late.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn little_waits_in_the_kernel() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        SockRef::from(&listener).set_recv_buffer_size(8 * 1024).unwrap();
+        let connect = async || {
+            let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            (ours, listener.accept().await.unwrap().0)
+        };
+        let (ours, theirs) = connect().await;
+        let wire = wire(ours).unwrap();
+        let little = waiting(wire.get_ref(), &theirs).await;
+        assert!(little <= UNSENT as usize + SEGMENT, "{little} bytes");
+        let (ours, theirs) = connect().await;
+        let much = waiting(&ours, &theirs).await;
+        assert!(much > 4 * little, "{much} bytes without the limit, {little} with it");
+    }
+}

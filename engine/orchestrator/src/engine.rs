@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use rebar_model::{Actor, Change, Epoch, ProviderKind, Record, ReleaseKey};
 use rebar_ports::{Blobs, Clock, Entropy, Logs, Provider, Service, Store, Vault};
+use rebar_scheduler::Effect;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Handle, LEASE_TTL, MAX_INBOX, ServiceKind, StartError,
     limits::{ENDING, MAX_LOG_QUEUE, MAX_OUTBOX},
-    log_writer, outbox,
+    log_writer::{self, LogPiece},
+    outbox,
     owner::Owner,
     reconciler,
     shared::{Intake, Shared, SharedRef},
@@ -55,16 +57,17 @@ pub trait Listing: Send + Sync + 'static {
     async fn list(&self) -> serde_json::Value;
 }
 
-/// A running engine.
-pub struct Engine {
-    handle: Handle,
-    tasks: JoinSet<()>,
-    stop: CancellationToken,
+/// An engine that is put together, and whose tasks do not run yet.
+pub(crate) struct Parts {
+    pub shared: SharedRef,
+    pub owner: Owner,
+    pub effects: mpsc::Receiver<Effect>,
+    pub pieces: mpsc::Receiver<LogPiece>,
 }
 
-impl Engine {
-    /// Takes the lease, loads the World and starts. Cancelling `stop` ends it, as does the loss of the lease.
-    pub async fn start(ports: Ports, stop: CancellationToken) -> Result<Self, StartError> {
+impl Parts {
+    /// Takes the lease and loads the World.
+    pub async fn make(ports: Ports) -> Result<Self, StartError> {
         let now = ports.clock.now();
         let epoch = ports.store.lead(&ports.holder, now, LEASE_TTL).await?.ok_or(StartError::NotLeading)?;
         let mut world = ports.store.load().await?;
@@ -76,8 +79,25 @@ impl Engine {
         })?;
         let (inbox, messages) = mpsc::channel(MAX_INBOX);
         let (logs, pieces) = mpsc::channel(MAX_LOG_QUEUE);
-        let (out, effects) = mpsc::channel(MAX_OUTBOX);
+        let (outbox, effects) = mpsc::channel(MAX_OUTBOX);
         let shared: SharedRef = Arc::new(Shared::new(ports, world.clone(), Some(Intake { inbox, logs })));
+        let owner = Owner { shared: shared.clone(), inbox: messages, outbox, world, epoch };
+        Ok(Self { shared, owner, effects, pieces })
+    }
+}
+
+/// A running engine.
+pub struct Engine {
+    handle: Handle,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Engine {
+    /// Takes the lease, loads the World and starts. Cancelling `stop` ends it, as does the loss of the lease.
+    pub async fn start(ports: Ports, stop: CancellationToken) -> Result<Self, StartError> {
+        let Parts { shared, owner, effects, pieces } = Parts::make(ports).await?;
+        let epoch = owner.epoch;
         let mut tasks = JoinSet::new();
         for place in 0..shared.ports.services.len() {
             tasks.spawn(reconciler::run(shared.clone(), place, stop.clone()));
@@ -85,7 +105,6 @@ impl Engine {
         tasks.spawn(outbox::run(shared.clone(), effects, stop.clone()));
         tasks.spawn(log_writer::run(shared.clone(), pieces, stop.clone()));
         tasks.spawn(keep_lease(shared.clone(), epoch, stop.clone()));
-        let owner = Owner { shared: shared.clone(), inbox: messages, outbox: out, world, epoch };
         tasks.spawn(owner.run(stop.clone()));
         tracing::info!(%epoch, "engine leads");
         Ok(Self { handle: Handle { shared }, tasks, stop })

@@ -6,10 +6,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use rebar_manifest::Package;
 use rebar_model::{
-    Actor, AttemptId, Node, NodeName, Phase, ProfileName, ProviderKind, ResourceId, Seq, Workload, World,
+    Actor, AttemptId, DeploymentName, Node, NodeName, Phase, Plan, ProfileName, ProviderKind, ResourceId, Seq,
+    Workload, World,
 };
 use rebar_ports::{Logs, Store};
-use rebar_scheduler::{Command, Input};
+use rebar_scheduler::{Command, Input, Refusal};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
@@ -86,6 +87,13 @@ impl Handle {
     /// A short, consistent look at the World.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         self.shared.read(look)
+    }
+
+    /// What applying the wishes of a deployment would change; changes nothing. Refused by an engine that stands by: what it knows may
+    /// be a moment old, and that nothing would change is what people act on.
+    pub fn plan(&self, name: &DeploymentName) -> Result<Arc<Plan>, EngineError> {
+        self.shared.intake()?;
+        Ok(self.shared.propose(name).map_err(Refusal::BadPlan)?)
     }
 
     /// The time now.

@@ -16,6 +16,8 @@ mod releases;
 mod sessions;
 mod shared;
 mod standby;
+#[cfg(test)]
+mod tests;
 
 pub use engine::{Engine, Listing, Ports};
 pub use error::{EngineError, ImportError, ReleaseError, StartError};

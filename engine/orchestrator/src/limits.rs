@@ -8,6 +8,8 @@ pub const MAX_INBOX: usize = 4_096;
 pub const MAX_BATCH: usize = 512;
 /// How many changes may be decided while a commit is on its way; they are the next commit. Inputs wait beyond that.
 pub const MAX_AHEAD: usize = 16_384;
+/// How many steps a plan may have that is remembered until it is accepted. A larger one is made again then.
+pub(crate) const MAX_REMEMBERED: usize = 20_000;
 /// How long what nobody waits for may stay undurable: that an attempt is in its agent's journal, which the agent says again. What
 /// comes meanwhile, most often the end of the attempt, is written in the same commit.
 pub(crate) const MAX_DELAY: Span = Span::from_millis(20);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rebar_model::{Actor, AttemptId, Epoch, NodeName, Record, World};
 use rebar_ports::{AgentHello, AgentSession, SessionId, StoreError};
-use rebar_scheduler::{Effect, Input, Refusal, step};
+use rebar_scheduler::{Command, Effect, Input, Refusal, step};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -267,7 +267,10 @@ impl Owner {
         }));
     }
 
-    fn step(&mut self, input: Input, by: Actor, now: Timestamp, batch: &mut Batch) -> Result<(), Refusal> {
+    fn step(&mut self, mut input: Input, by: Actor, now: Timestamp, batch: &mut Batch) -> Result<(), Refusal> {
+        if let Input::Command { command: Command::Accept { plan, made, .. }, .. } = &mut input {
+            *made = self.shared.take_proposed(*plan, self.world.applied());
+        }
         let progress = step(&mut self.world, input, now)?;
         let mut seq = self.world.applied();
         for change in progress.changes {
@@ -371,21 +374,4 @@ impl Owner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_nobody_waits_for_goes_with_what_comes_next_or_when_it_is_due() {
-        let now = Timestamp::UNIX_EPOCH;
-        let later = MAX_DELAY.after(now);
-        let mut batch = Batch::default();
-        batch.go_by(later);
-        assert!(!batch.is_due(later), "there is nothing in it");
-        batch.effects.push(Effect::Reconcile);
-        assert!(!batch.is_due(now) && batch.is_due(later));
-        batch.go_by(now);
-        assert!(batch.is_due(now));
-        batch.go_by(later);
-        assert!(batch.is_due(now), "what is urgent stays urgent");
-    }
-}
+mod tests;

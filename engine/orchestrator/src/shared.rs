@@ -6,10 +6,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use rebar_model::{AttemptId, ResourceId, Seq, World};
+use rebar_model::{AttemptId, DeploymentName, Digest, Plan, ResourceId, Seq, World};
+use rebar_scheduler::{PlanError, plan};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::{EngineError, Ports, handle::AttemptProgress, log_writer::LogPiece, owner::Message, sessions::Sessions};
+use crate::{
+    EngineError, Ports, handle::AttemptProgress, limits::MAX_REMEMBERED, log_writer::LogPiece, owner::Message,
+    sessions::Sessions,
+};
 
 /// What the tasks of the engine share.
 pub(crate) struct Shared {
@@ -26,6 +30,13 @@ pub(crate) struct Shared {
     world: RwLock<World>,
     progress: Mutex<BTreeMap<AttemptId, AttemptProgress>>,
     pending: Mutex<BTreeMap<ResourceId, String>>,
+    proposed: Mutex<Option<Proposed>>,
+}
+
+/// The plan that was made last, and the World that it was made of.
+struct Proposed {
+    applied: Seq,
+    plan: Arc<Plan>,
 }
 
 /// Where an engine that leads takes things in.
@@ -50,6 +61,7 @@ impl Shared {
             world: RwLock::new(world),
             progress: Mutex::default(),
             pending: Mutex::default(),
+            proposed: Mutex::default(),
         }
     }
 
@@ -64,6 +76,30 @@ impl Shared {
     /// A short, consistent look at the committed World.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         look(&self.world.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes a plan, and remembers it for who accepts it.
+    pub fn propose(&self, name: &DeploymentName) -> Result<Arc<Plan>, Vec<PlanError>> {
+        let (applied, plan) = self.read(|world| (world.applied(), plan(world, name)));
+        let plan = Arc::new(plan?);
+        self.remember(plan.clone(), applied);
+        Ok(plan)
+    }
+
+    /// Remembers a plan that was made of the World that this was applied to last, and no other.
+    pub fn remember(&self, plan: Arc<Plan>, applied: Seq) {
+        *self.proposed() = (plan.steps.len() <= MAX_REMEMBERED).then_some(Proposed { applied, plan });
+    }
+
+    /// The plan with this id, if it is remembered and was made of the World that this was applied to last. It is forgotten.
+    pub fn take_proposed(&self, id: Digest, applied: Seq) -> Option<Arc<Plan>> {
+        let mut proposed = self.proposed();
+        let it = proposed.take_if(|it| it.plan.id == id)?;
+        (it.applied == applied).then_some(it.plan)
+    }
+
+    fn proposed(&self) -> MutexGuard<'_, Option<Proposed>> {
+        self.proposed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Publishes what was committed. Only the owner calls this.

@@ -144,6 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn no_draw_is_longer_than_the_longest() {
+        // So wide that some of a thousand would be far longer.
+        let estimate = Estimate { median: Span::from_secs(1), p95: Span::from_secs(1_000), basis: Basis::Given };
+        let longest = scaled(estimate.p95, LONGEST_DRAW);
+        let drawn: Vec<Span> = (0..1_000).map(|it| estimate.draw(Chance::new(3), &[&it])).collect();
+        assert_eq!(drawn.iter().max(), Some(&longest));
+        assert!(drawn.iter().filter(|it| **it == longest).count() > 1, "only a bound makes two draws equal");
+        assert!(drawn.iter().any(|it| *it > estimate.p95 && *it < longest), "what is below it stays as it was drawn");
+    }
+
+    #[test]
     fn quantiles_are_values_that_there_are() {
         assert_eq!([quantile(&[1, 2], 50), quantile(&[1, 2], 95), quantile(&[7], 50), quantile(&[], 50)], [1, 2, 7, 0]);
     }

@@ -321,6 +321,16 @@ mod tests {
     }
 
     #[test]
+    fn a_node_is_slower_by_so_much_at_most() {
+        let slow = |factor: f64| format!("slow=1x{factor}").parse::<Fault>().map(|it| it.kind);
+        let slowest = FaultKind::Slow { group: None, amount: Amount::Count(1), factor: MAX_FACTOR };
+        assert_eq!(slow(MAX_FACTOR), Ok(slowest));
+        let error = slow(MAX_FACTOR + 0.5).unwrap_err();
+        assert_eq!(error.code(), "RB7001");
+        assert!(error.to_string().contains("at most 1000"), "{error}");
+    }
+
+    #[test]
     fn a_share_of_nodes_is_at_least_one() {
         assert_eq!([Amount::Share(0.05).of(3), Amount::Share(1.0).of(3), Amount::Count(9).of(3)], [1, 3, 3]);
     }

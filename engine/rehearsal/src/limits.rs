@@ -23,5 +23,7 @@ pub(crate) const MAX_FACTOR: f64 = 1_000.0;
 pub(crate) const LONGEST_DRAW: f64 = 4.0;
 /// How deep schemas are followed when a value is made.
 pub(crate) const MAX_DEPTH: u32 = 32;
-/// How long a text may get that is made for a pattern.
+/// How many steps it may take to make one value: pieces of it, and places in its schema that are looked at.
+pub(crate) const MAX_STEPS: u32 = 10_000;
+/// How long a text may get, in bytes.
 pub(crate) const MAX_TEXT: usize = 4_096;

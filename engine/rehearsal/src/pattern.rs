@@ -21,9 +21,6 @@ struct Maker {
 
 impl Maker {
     fn add(&mut self, hir: &Hir) -> Option<()> {
-        if self.text.len() > MAX_TEXT {
-            return None;
-        }
         match hir.kind() {
             HirKind::Empty | HirKind::Look(_) => {}
             HirKind::Literal(literal) => self.text.push_str(std::str::from_utf8(&literal.0).ok()?),
@@ -49,7 +46,7 @@ impl Maker {
             HirKind::Concat(parts) => parts.iter().try_for_each(|it| self.add(it))?,
             HirKind::Alternation(parts) => self.add(parts.first()?)?,
         }
-        Some(())
+        (self.text.len() <= MAX_TEXT).then_some(())
     }
 
     /// A letter of a class: a letter or a digit if it has one, and never a control character if that can be helped.
@@ -94,5 +91,19 @@ mod tests {
             assert!(jsonschema::is_valid(&schema, &made.clone().into()), "{pattern}: {made}");
         }
         assert!(text("(", 0, draws).is_err());
+    }
+
+    #[test]
+    fn a_text_is_as_long_as_it_may_be() {
+        let length = |pattern: &str, length: usize| text(pattern, length, [0; 32]).map(|it| it.len()).ok();
+        for pattern in ["a", "ab{2}c", "(a|b){3}", "[a-z]+"] {
+            let size = length(pattern, 0).unwrap();
+            let times = |count: usize| length(&format!("({pattern}){{{count}}}"), 0);
+            assert_eq!(times(MAX_TEXT / size), Some(MAX_TEXT / size * size), "{pattern}");
+            assert_eq!(times(MAX_TEXT / size + 1), None, "{pattern}");
+        }
+        assert_eq!(length("^a+$", MAX_TEXT), Some(MAX_TEXT));
+        assert_eq!(length("^a+$", MAX_TEXT + 1), None);
+        assert_eq!(length("((a{1000}){1000}){1000}", 0), None);
     }
 }

@@ -1,11 +1,15 @@
 //! Values made up for JSON Schemas: what the schema names (`const`, `enum`, `default`, `examples`) before what its type allows. What
 //! is made is checked against the schema, so that a value which nothing could be made for is told as that.
 
-use std::fmt::Display;
+use std::{cell::Cell, fmt::Display};
 
 use serde_json::{Map, Value, json};
 
-use crate::{chance::Chance, limits::MAX_DEPTH, pattern};
+use crate::{
+    chance::Chance,
+    limits::{MAX_DEPTH, MAX_STEPS, MAX_TEXT},
+    pattern,
+};
 
 /// What a value is for: equal ones get equal values.
 #[derive(Clone, Copy)]
@@ -21,7 +25,7 @@ pub(crate) struct Purpose<'a> {
 /// A value for a schema.
 pub(crate) fn sample(schema: &Value, purpose: Purpose<'_>) -> Result<Value, String> {
     let validator = jsonschema::validator_for(schema).map_err(|error| format!("its schema is wrong: {error}"))?;
-    let value = Maker { root: schema, purpose }.make(schema, 0)?;
+    let value = Maker { root: schema, purpose, left: &Cell::new(MAX_STEPS) }.make(schema, 0)?;
     match validator.validate(&value) {
         Ok(()) => Ok(value),
         Err(error) => Err(format!("what was made up for its schema does not match it: {error}")),
@@ -31,10 +35,19 @@ pub(crate) fn sample(schema: &Value, purpose: Purpose<'_>) -> Result<Value, Stri
 struct Maker<'a> {
     root: &'a Value,
     purpose: Purpose<'a>,
+    /// The steps that may still be taken, by all makers of a value.
+    left: &'a Cell<u32>,
 }
 
 impl Maker<'_> {
+    fn step(&self) -> Result<(), String> {
+        let left = self.left.get().checked_sub(1).ok_or("its schema asks for too much to be made up")?;
+        self.left.set(left);
+        Ok(())
+    }
+
     fn make(&self, schema: &Value, depth: u32) -> Result<Value, String> {
+        self.step()?;
         if depth > MAX_DEPTH {
             return Err("its schema goes deeper than can be followed".to_owned());
         }
@@ -62,6 +75,7 @@ impl Maker<'_> {
 
     /// A schema with its local references and its `allOf` put in place.
     fn resolved(&self, schema: &Value, depth: u32) -> Result<Value, String> {
+        self.step()?;
         let Some(fields) = schema.as_object() else { return Ok(schema.clone()) };
         let mut out: Map<String, Value> =
             fields.iter().filter(|(key, _)| !matches!(key.as_str(), "$ref" | "allOf")).map(copied).collect();
@@ -90,7 +104,7 @@ impl Maker<'_> {
             let of = format!("{} {place}", self.purpose.of);
             let purpose = Purpose { of: &of, ..self.purpose };
             let schema = usize::try_from(place).ok().and_then(|it| first.get(it).copied()).unwrap_or(items);
-            Maker { root: self.root, purpose }.make(schema, depth + 1)
+            Maker { purpose, ..*self }.make(schema, depth + 1)
         };
         Ok(Value::Array((0..count).map(make).collect::<Result<_, _>>()?))
     }
@@ -100,7 +114,7 @@ impl Maker<'_> {
         let properties = schema.get("properties").and_then(Value::as_object);
         for (name, schema) in properties.into_iter().flatten() {
             let purpose = Purpose { name, ..self.purpose };
-            out.insert(name.clone(), Maker { root: self.root, purpose }.make(schema, depth + 1)?);
+            out.insert(name.clone(), Maker { purpose, ..*self }.make(schema, depth + 1)?);
         }
         for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
             if !out.contains_key(name) {
@@ -119,7 +133,7 @@ impl Maker<'_> {
             return Ok(text.into());
         }
         let mut text = self.text("");
-        let missing = least.saturating_sub(text.chars().count()).min(crate::limits::MAX_TEXT);
+        let missing = least.min(MAX_TEXT).saturating_sub(text.chars().count());
         text.extend(std::iter::repeat_n('0', missing));
         let most = limit(schema, "maxLength").and_then(|it| usize::try_from(it).ok()).unwrap_or(usize::MAX);
         Ok(text.chars().take(most).collect::<String>().into())
@@ -275,6 +289,40 @@ mod tests {
         let schema = json!({"type": "string"});
         assert_eq!(made(&schema, "n1"), made(&schema, "n1"));
         assert_ne!(made(&schema, "n1"), made(&schema, "n2"));
+    }
+
+    #[test]
+    fn schemas_are_followed_so_deep() {
+        let leaf = json!({"type": "boolean"});
+        let nested = |levels: u32| (0..levels).fold(leaf.clone(), |it, _| json!({"type": "array", "items": it}));
+        assert!(made(&nested(MAX_DEPTH), "a").is_ok());
+        assert!(made(&nested(MAX_DEPTH + 1), "a").unwrap_err().contains("deeper"));
+        let referred = |steps: u32| {
+            let place = |at: u32| json!({"$ref": format!("#/$defs/d{at}")});
+            let mut defs: Map<String, Value> = (1..steps).map(|it| (format!("d{it}"), place(it + 1))).collect();
+            defs.insert(format!("d{steps}"), leaf.clone());
+            json!({"$ref": "#/$defs/d1", "$defs": defs})
+        };
+        assert_eq!(made(&referred(MAX_DEPTH), "a"), Ok(true.into()));
+        assert!(made(&referred(MAX_DEPTH + 1), "a").unwrap_err().contains("refers to itself"));
+    }
+
+    #[test]
+    fn a_value_is_made_in_so_many_steps() {
+        // The list and each of its items are a place in the schema and a piece of the value.
+        let list = |steps: u32| json!({"type": "array", "items": {"type": "boolean"}, "minItems": steps / 2 - 1});
+        let made = |schema: &Value| made(schema, "a");
+        assert_eq!(made(&list(MAX_STEPS)).unwrap().as_array().map(Vec::len), Some(MAX_STEPS as usize / 2 - 1));
+        assert!(made(&list(MAX_STEPS + 2)).unwrap_err().contains("too much"));
+        let tower = (0..9).fold(json!(true), |it, _| json!({"type": "array", "items": it, "minItems": 1_000_000}));
+        assert!(made(&tower).unwrap_err().contains("too much"));
+    }
+
+    #[test]
+    fn a_text_is_as_long_as_it_may_be() {
+        let length = |length: usize| made(&json!({"type": "string", "minLength": length}), "a");
+        assert_eq!(length(MAX_TEXT).unwrap().as_str().map(str::len), Some(MAX_TEXT));
+        assert!(length(MAX_TEXT + 1).is_err());
     }
 
     #[test]

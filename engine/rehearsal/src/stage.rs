@@ -9,9 +9,9 @@ use std::{
 use rebar_model::{
     Actor, ApiToken, Connection, DeploymentSpec, Digest, EnrolToken, Node, NodeMode, ProviderKind, TokenHash,
 };
-use rebar_orchestrator::{Engine, Handle, Ports};
+use rebar_orchestrator::{Engine, EngineError, Handle, Ports};
 use rebar_ports::{Clock, Service, memory::Memory};
-use rebar_scheduler::{Command, plan};
+use rebar_scheduler::{Command, Refusal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -134,12 +134,19 @@ impl Stage {
     /// Accepts the plan as it is now, with everything that it asks to be granted.
     pub async fn accept(&self, handle: &Handle) -> Result<(), RehearsalError> {
         let name = &self.scenario.deployment;
-        let plan = handle.read(|world| plan(world, name)).map_err(|errors| {
-            let text: BTreeSet<String> = errors.iter().map(ToString::to_string).collect();
-            RehearsalError::Engine(text.into_iter().collect::<Vec<_>>().join("; "))
+        let plan = handle.plan(name).map_err(|error| match error {
+            EngineError::Refused(Refusal::BadPlan(errors)) => {
+                let text: BTreeSet<String> = errors.iter().map(ToString::to_string).collect();
+                RehearsalError::Engine(text.into_iter().collect::<Vec<_>>().join("; "))
+            }
+            error => RehearsalError::Engine(error.to_string()),
         })?;
         let grants = plan.destructive.clone();
-        order(handle, Command::Accept { deployment: name.clone(), plan: plan.id, grants, allowed: Vec::new() }).await
+        order(
+            handle,
+            Command::Accept { deployment: name.clone(), plan: plan.id, made: None, grants, allowed: Vec::new() },
+        )
+        .await
     }
 
     /// Whether nothing goes on and nothing will by itself; and whether that is because of nodes that are away.

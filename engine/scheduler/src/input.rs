@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rebar_model::{
     Actor, AgentBuild, ApiToken, AttemptId, DeploymentName, DeploymentSpec, Digest, EnrolToken, Facts, Ident, Node,
-    NodeMode, NodeName, NodeRoleId, ParameterScope, Phase, ProfileName, ReleasePlatform, Report, RoleName, Span,
+    NodeMode, NodeName, NodeRoleId, ParameterScope, Phase, Plan, ProfileName, ReleasePlatform, Report, RoleName, Span,
     TokenHash, UpgradeReport, Workload,
 };
 use semver::Version;
@@ -212,6 +212,8 @@ pub enum Command {
         deployment: DeploymentName,
         /// The id of the plan.
         plan: Digest,
+        /// The plan itself, where it was made of this very World: it would be made the same again.
+        made: Option<Arc<Plan>>,
         /// The destructive roles that may run.
         grants: Vec<RoleName>,
         /// The protected roles that may be taken away.

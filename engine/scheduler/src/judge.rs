@@ -1,6 +1,8 @@
 //! The one judgement about a node-role: what it can do now, and if nothing, why. The scheduler acts on [`Act`], the verdict shows
 //! the reasons; so what people are told is what the engine thinks.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rebar_model::{
     AttemptKind, Freshness, Intent, Mode, NodeMode, NodeRole, NodeRoleId, Reason, Requirement, Runner, State, Take,
@@ -195,7 +197,8 @@ pub(crate) fn unmet(world: &World, node_role: &NodeRole) -> Option<Reason> {
     if count == 0 {
         return None;
     }
-    if let Some(root) = missing.iter().find_map(|id| failed_root(world, id, 0)) {
+    let mut seen = BTreeSet::new();
+    if let Some(root) = missing.iter().find_map(|id| failed_root(world, id, 0, &mut seen)) {
         return Some(Reason::UpstreamFailed { root });
     }
     missing.truncate(NAMED);
@@ -218,15 +221,23 @@ fn is_enough(requirement: &Requirement, open: usize) -> bool {
 /// How far up a failure is looked for; deeper graphs say `waiting` and name their neighbours.
 const MAX_DEPTH: u32 = 64;
 
-/// The failed node-role that holds this one up, if that is why.
-fn failed_root(world: &World, id: &NodeRoleId, depth: u32) -> Option<NodeRoleId> {
+/// The failed node-role that holds this one up, if that is why. Many ways may lead to one node-role, which is looked at once.
+fn failed_root<'a>(
+    world: &'a World,
+    id: &'a NodeRoleId,
+    depth: u32,
+    seen: &mut BTreeSet<&'a NodeRoleId>,
+) -> Option<NodeRoleId> {
+    if !seen.insert(id) {
+        return None;
+    }
     let node_role = world.node_role(id)?;
     match node_role.status.state {
         State::Failed { .. } => Some(id.clone()),
         State::Waiting | State::Active { freshness: Freshness::Suspect | Freshness::Stale } if depth < MAX_DEPTH => {
             let first_open =
                 node_role.spec.requires.iter().flat_map(|it| &it.candidates).filter(|it| !is_met(world, it));
-            first_open.take(NAMED).find_map(|it| failed_root(world, it, depth + 1))
+            first_open.take(NAMED).find_map(|it| failed_root(world, it, depth + 1, seen))
         }
         _ => None,
     }

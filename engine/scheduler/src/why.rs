@@ -1,6 +1,8 @@
 //! Says where the value of an input comes from, through every hop: the levels that could set it, or the node-role that produced it
 //! and the inputs of that.
 
+use std::cell::Cell;
+
 use rebar_model::{Binding, Bound, Ident, Layer, NodeRoleId, Source, World};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,6 +14,8 @@ use crate::plan::{
 
 /// How far a value is followed through roles that pass it on.
 const MAX_HOPS: u32 = 16;
+/// How many producers are named before no more of their inputs are followed: where many take from many there are ways without end.
+const MAX_PRODUCERS: usize = 10_000;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,52 +51,63 @@ pub struct Producer {
 
 /// Where the value of an input comes from; none if there is no such input.
 pub fn why(world: &World, id: &NodeRoleId, input: &Ident) -> Option<Explanation> {
-    explain(world, id, input, 0)
+    Way { world, left: Cell::new(MAX_PRODUCERS) }.explain(id, input, 0)
 }
 
-fn explain(world: &World, id: &NodeRoleId, input: &Ident, hops: u32) -> Option<Explanation> {
-    let node_role = world.node_role(id)?;
-    let binding = node_role.spec.bindings.get(input)?;
-    let mut explanation = Explanation {
-        id: id.clone(),
-        input: input.clone(),
-        value: None,
-        origin: String::new(),
-        layers: levels(world, id, input),
-        producers: Vec::new(),
-    };
-    for layer in &mut explanation.layers {
-        layer.value = layer.value.take().map(|it| masked(binding, &it));
-    }
-    match &binding.bound {
-        Bound::Value { value, origin } => {
-            explanation.value = Some(masked(binding, value));
-            explanation.origin.clone_from(origin);
-        }
-        Bound::Outputs { role, output, producers, .. } => {
-            explanation.origin = format!("output {output} of role {role}");
-            explanation.producers = producers.iter().map(|it| producer(world, it, output, binding, hops)).collect();
-            explanation.value = explanation.producers.first().and_then(|it| it.value.clone());
-        }
-    }
-    Some(explanation)
+/// The way from a value to where it comes from.
+struct Way<'a> {
+    world: &'a World,
+    /// How many producers may still be named.
+    left: Cell<usize>,
 }
 
-fn producer(world: &World, id: &NodeRoleId, output: &Ident, binding: &Binding, hops: u32) -> Producer {
-    let node_role = world.node_role(id);
-    let last = node_role.and_then(|it| it.status.last.as_ref());
-    let inputs = match node_role {
-        Some(it) if hops < MAX_HOPS => {
-            it.spec.bindings.keys().filter_map(|input| explain(world, id, input, hops + 1)).collect()
+impl Way<'_> {
+    fn explain(&self, id: &NodeRoleId, input: &Ident, hops: u32) -> Option<Explanation> {
+        let world = self.world;
+        let node_role = world.node_role(id)?;
+        let binding = node_role.spec.bindings.get(input)?;
+        let mut explanation = Explanation {
+            id: id.clone(),
+            input: input.clone(),
+            value: None,
+            origin: String::new(),
+            layers: levels(world, id, input),
+            producers: Vec::new(),
+        };
+        for layer in &mut explanation.layers {
+            layer.value = layer.value.take().map(|it| masked(binding, &it));
         }
-        _ => Vec::new(),
-    };
-    Producer {
-        id: id.clone(),
-        output: output.clone(),
-        value: last.and_then(|it| it.outputs.get(output)).map(|it| masked(binding, it)),
-        attempt: last.map(|it| it.attempt),
-        inputs,
+        match &binding.bound {
+            Bound::Value { value, origin } => {
+                explanation.value = Some(masked(binding, value));
+                explanation.origin.clone_from(origin);
+            }
+            Bound::Outputs { role, output, producers, .. } => {
+                explanation.origin = format!("output {output} of role {role}");
+                self.left.set(self.left.get().saturating_sub(producers.len()));
+                explanation.producers = producers.iter().map(|it| self.producer(it, output, binding, hops)).collect();
+                explanation.value = explanation.producers.first().and_then(|it| it.value.clone());
+            }
+        }
+        Some(explanation)
+    }
+
+    fn producer(&self, id: &NodeRoleId, output: &Ident, binding: &Binding, hops: u32) -> Producer {
+        let node_role = self.world.node_role(id);
+        let last = node_role.and_then(|it| it.status.last.as_ref());
+        let inputs = match node_role {
+            Some(it) if hops < MAX_HOPS && self.left.get() > 0 => {
+                it.spec.bindings.keys().filter_map(|input| self.explain(id, input, hops + 1)).collect()
+            }
+            _ => Vec::new(),
+        };
+        Producer {
+            id: id.clone(),
+            output: output.clone(),
+            value: last.and_then(|it| it.outputs.get(output)).map(|it| masked(binding, it)),
+            attempt: last.map(|it| it.attempt),
+            inputs,
+        }
     }
 }
 

@@ -81,6 +81,7 @@ pub(crate) struct Writer<W: Write> {
     hasher: blake3::Hasher,
     rows: RowCounts,
     line: Vec<u8>,
+    longest: usize,
 }
 
 impl<W: Write> Writer<W> {
@@ -88,7 +89,8 @@ impl<W: Write> Writer<W> {
     pub(crate) fn begin(out: W, key: &SealKey, label: &BackupLabel) -> io::Result<Self> {
         let mut out = zstd::Encoder::new(Counted { out, bytes: 0 }, LEVEL)?;
         out.include_checksum(true)?;
-        let mut writer = Self { out, hasher: key.backup_hasher(), rows: RowCounts::new(), line: Vec::new() };
+        let (hasher, rows) = (key.backup_hasher(), RowCounts::new());
+        let mut writer = Self { out, hasher, rows, line: Vec::new(), longest: MAX_LINE };
         writer.mark(&Mark::Backup(label.clone()))?;
         Ok(writer)
     }
@@ -129,7 +131,7 @@ impl<W: Write> Writer<W> {
 
     fn put(&mut self) -> io::Result<()> {
         self.line.push(b'\n');
-        if self.line.len() > MAX_LINE {
+        if self.line.len() > self.longest {
             return Err(io::Error::other(format!("a row of {} bytes is more than a backup can hold", self.line.len())));
         }
         self.hasher.update(&self.line);
@@ -153,6 +155,7 @@ pub(crate) struct Reader<R: Read> {
     rows: RowCounts,
     table: Option<&'static Table>,
     line: Vec<u8>,
+    longest: usize,
 }
 
 impl<R: Read> Reader<R> {
@@ -171,7 +174,7 @@ impl<R: Read> Reader<R> {
         }
         let mut hasher = key.backup_hasher();
         hasher.update(&line);
-        Ok(Self { lines, hasher, label, rows: RowCounts::new(), table: None, line })
+        Ok(Self { lines, hasher, label, rows: RowCounts::new(), table: None, line, longest: MAX_LINE })
     }
 
     /// What it says about itself.
@@ -187,7 +190,7 @@ impl<R: Read> Reader<R> {
     /// What comes next; none at the end, which is said only of a file that is whole and sealed with the key.
     pub(crate) fn next(&mut self) -> Result<Option<Item>, BackupError> {
         self.line.clear();
-        if !read_line(&mut self.lines, &mut self.line, MAX_LINE).map_err(|error| damaged(&error))? {
+        if !read_line(&mut self.lines, &mut self.line, self.longest).map_err(|error| damaged(&error))? {
             return Err(damaged(&"it ends too early"));
         }
         if self.line.starts_with(b"[") {
@@ -347,6 +350,44 @@ mod tests {
                 assert!(read.is_none_or(|it| it == ["n1", "n2"]), "bit {bit} of byte {place}");
             }
         }
+    }
+
+    /// A gigabyte is too much for a test: the reader and the writer are told to bear less.
+    #[test]
+    fn a_line_is_as_long_as_it_may_be() {
+        let file = small(&KEY, &label());
+        let read = |longest: usize| {
+            let mut reader = Reader { longest, ..Reader::open(file.as_slice(), &KEY).unwrap() };
+            while reader.next()?.is_some() {}
+            Ok::<_, BackupError>(())
+        };
+        let whole = zstd::decode_all(file.as_slice()).unwrap();
+        let longest = whole.split_inclusive(|it| *it == b'\n').skip(1).map(<[u8]>::len).max().unwrap();
+        assert!(read(longest).is_ok());
+        assert!(matches!(read(longest - 1), Err(BackupError::Damaged { .. })));
+
+        let write = |longest: usize| {
+            let mut writer = Writer { longest, ..Writer::begin(Vec::new(), &KEY, &label()).unwrap() };
+            let row = |line: &mut Vec<u8>| {
+                line.extend(vec![b'x'; 99]);
+                Ok(())
+            };
+            writer.row(&TABLES[0], row)
+        };
+        assert!(write(100).is_ok(), "a row and its end");
+        assert!(matches!(write(99), Err(BackupError::File(_))));
+    }
+
+    #[test]
+    fn a_label_is_as_long_as_it_may_be() {
+        let of = |length: usize| {
+            let label = |version: String| BackupLabel { version, ..label() };
+            let bare = serde_json::to_vec(&Mark::Backup(label(String::new()))).unwrap().len() + 1;
+            let label = label("x".repeat(length - bare));
+            Reader::open(small(&KEY, &label).as_slice(), &KEY).map(|it| *it.label() == label).map_err(|it| it.code())
+        };
+        assert_eq!(of(MAX_LABEL), Ok(true));
+        assert_eq!(of(MAX_LABEL + 1), Err("RB4102"));
     }
 
     #[test]

@@ -48,14 +48,11 @@ impl Shape<'_> {
         rows: usize,
         mut values: impl Iterator<Item = Value> + Send,
     ) -> Result<u64, StoreError> {
-        let (mut touched, mut left) = (0, rows);
-        while left > 0 {
-            // Powers of two only, so that few texts exist and each stays prepared.
-            let size = (1 << left.ilog2()).min(MAX_ROWS);
+        let mut touched = 0;
+        for size in sizes(rows) {
             let values: Vec<Value> = values.by_ref().take(size * self.columns).collect();
             let text = self.text(size, transaction.placeholders());
             touched += transaction.execute_composed(text, values).await?;
-            left -= size;
         }
         Ok(touched)
     }
@@ -80,9 +77,27 @@ impl Shape<'_> {
     }
 }
 
+/// How many rows each statement has: powers of two only, so that few texts exist and each stays prepared.
+fn sizes(mut rows: usize) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let size = (1 << rows.checked_ilog2()?).min(MAX_ROWS);
+        rows -= size;
+        Some(size)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_has_so_many_rows_and_the_next_one_the_rest() {
+        let of = |rows: usize| sizes(rows).collect::<Vec<_>>();
+        assert_eq!(of(MAX_ROWS), [MAX_ROWS]);
+        assert_eq!(of(MAX_ROWS + 1), [MAX_ROWS, 1]);
+        assert_eq!(of(3 * MAX_ROWS - 1), [MAX_ROWS, MAX_ROWS, 128, 64, 32, 16, 8, 4, 2, 1]);
+        assert!(of(0).is_empty());
+    }
 
     #[test]
     fn rows_are_numbered_through() {

@@ -11,7 +11,7 @@ use rebar_model::{
 };
 use rebar_orchestrator::{Engine, Handle, Ports};
 use rebar_ports::{Blobs as _, Clock as _};
-use rebar_scheduler::{Command, plan};
+use rebar_scheduler::Command;
 use rebar_store_sql::{SealKey, SqlStore};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -133,9 +133,8 @@ impl Stage {
     }
 
     /// The plan as it is now.
-    pub fn plan(&self) -> Result<Plan> {
-        let deployment = deployment()?;
-        self.handle.read(|world| plan(world, &deployment)).map_err(|errors| anyhow!("{errors:?}"))
+    pub fn plan(&self) -> Result<Arc<Plan>> {
+        self.handle.plan(&deployment()?).context("the engine made no plan")
     }
 
     /// Accepts a plan.
@@ -143,6 +142,7 @@ impl Stage {
         self.command(Command::Accept {
             deployment: deployment()?,
             plan: plan.id,
+            made: None,
             grants: Vec::new(),
             allowed: Vec::new(),
         })

@@ -111,6 +111,11 @@ impl Server {
         format!("postgres://{USER}:{}@127.0.0.1:{}/{name}", self.cluster.password, self.port)
     }
 
+    /// The loopback port that it serves.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Kills all of its processes, as a power cut would.
     pub fn kill(&self) -> Result<()> {
         // Frozen, it starts no further ones; and it goes last, for nobody knows afterwards whose they were.

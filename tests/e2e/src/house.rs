@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddrV4, TcpListener},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{AgentProcess, Done, Network, agent, bin, eventually, run, wait::said};
+use crate::{AgentProcess, Done, Network, Wire, agent, bin, eventually, run, wait::said};
 
 /// Where an engine remembers.
 pub enum Database {
@@ -30,6 +30,8 @@ pub struct House {
     data: PathBuf,
     database: Option<String>,
     server: Option<Arc<Server>>,
+    /// Its own way to the server, if it has one.
+    wire: Option<Wire>,
     api: u16,
     /// Where agents find the engine.
     door: SocketAddrV4,
@@ -94,11 +96,19 @@ impl House {
         house
     }
 
-    /// Two houses on one PostgreSQL server; the first leads, and agents know both.
+    /// Two houses on one PostgreSQL server, each with a wire of its own to it; the first leads, and agents know both.
     pub fn pair(server: Server) -> (Self, Self) {
+        Self::two(server, Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same where the machines of a network reach both.
+    pub fn pair_in_network(server: Server, network: &Network) -> (Self, Self) {
+        Self::two(server, network.engine())
+    }
+
+    fn two(server: Server, host: Ipv4Addr) -> (Self, Self) {
         let server = Arc::new(server);
-        let mut first = Self::empty(Some(&server), Ipv4Addr::LOCALHOST);
-        let mut second = Self::empty(Some(&server), Ipv4Addr::LOCALHOST);
+        let (mut first, mut second) = (Self::wired(&server, host), Self::wired(&server, host));
         let advertise = format!("{},{}", first.door, second.door);
         (first.advertise, second.advertise) = (Some(advertise.clone()), Some(advertise));
         first.start_engine();
@@ -122,6 +132,15 @@ impl House {
         house
     }
 
+    fn wired(server: &Arc<Server>, host: Ipv4Addr) -> Self {
+        let mut house = Self::empty(Some(server), host);
+        let wire = Wire::to(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port())));
+        let over = |it: String| it.replace(&format!(":{}/", server.port()), &format!(":{}/", wire.port()));
+        house.database = house.database.take().map(over);
+        house.wire = Some(wire);
+        house
+    }
+
     fn empty(server: Option<&Arc<Server>>, host: Ipv4Addr) -> Self {
         let dir = TempDir::with_prefix("rebar-e2e-").unwrap_or_else(|error| panic!("no directory: {error}"));
         let database = server.map(|it| it.database("house").unwrap_or_else(|error| panic!("no database: {error}")));
@@ -130,6 +149,7 @@ impl House {
             dir,
             database,
             server: server.cloned(),
+            wire: None,
             api: free_port(Ipv4Addr::LOCALHOST),
             door: SocketAddrV4::new(host, free_port(host)),
             advertise: None,
@@ -154,6 +174,16 @@ impl House {
     /// The server that the engine remembers in.
     pub fn server(&self) -> &Server {
         self.server.as_ref().unwrap_or_else(|| panic!("this house has no server"))
+    }
+
+    /// Whether the engine remembers in a server.
+    pub fn has_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The engine's own way to its server, if it has one.
+    pub fn wire(&self) -> Option<&Wire> {
+        self.wire.as_ref()
     }
 
     /// Starts the engine and waits until it answers.

@@ -9,6 +9,7 @@ mod page;
 mod run;
 mod storm;
 mod wait;
+mod wire;
 
 pub use agent::AgentProcess;
 pub use house::{Database, House};
@@ -17,3 +18,4 @@ pub use page::{Block, blocks};
 pub use run::{Done, bin, root};
 pub use storm::{Storm, seed};
 pub use wait::{eventually, eventually_within};
+pub use wire::{Line, Wire};

@@ -117,3 +117,17 @@ pub(crate) fn tag_of(form: &Value) -> Option<&str> {
     let properties = form.get("properties")?.as_object()?;
     properties.iter().find(|(_, schema)| schema.get("const").is_some()).map(|(key, _)| key.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_repeated_up_to_a_length() {
+        let text = |length: usize| Value::String("ä".repeat(length));
+        assert_eq!(short(&text(MAX_SHOWN)), format!("`{}`", "ä".repeat(MAX_SHOWN)));
+        assert_eq!(short(&text(MAX_SHOWN + 1)), format!("`{}…`", "ä".repeat(MAX_SHOWN)));
+        let list = Value::Array(vec![Value::Null; MAX_SHOWN]);
+        assert_eq!(short(&list).chars().count(), MAX_SHOWN + "`…`".chars().count());
+    }
+}

@@ -65,7 +65,7 @@ async fn tail(app: &App, attempt: AttemptId) -> Result<Vec<String>, StoreError> 
     let logs = app.handle.logs();
     let end = logs.end(attempt).await?;
     let mut back = TAIL;
-    let chunks = loop {
+    let mut chunks = loop {
         let chunks = logs.read(attempt, end.saturating_sub(back), LOG_BATCH).await?;
         // The last piece may be longer than what was asked for, and then begins before it.
         if !chunks.is_empty() || back >= end {
@@ -73,7 +73,12 @@ async fn tail(app: &App, attempt: AttemptId) -> Result<Vec<String>, StoreError> 
         }
         back = back.saturating_mul(16);
     };
-    let text: String = chunks.into_iter().map(|it| it.text).collect();
+    let mut text = String::new();
+    while let Some(offset) = chunks.last().map(|it| it.offset + it.bytes) {
+        text.extend(chunks.into_iter().map(|it| it.text));
+        // Pieces may be as small as a line; and the log may grow faster than it is read.
+        chunks = if offset < end { logs.read(attempt, offset, LOG_BATCH).await? } else { Vec::new() };
+    }
     let lines: Vec<_> = text.lines().map(|it| shortened(it, LOG_LINE)).collect();
     Ok(lines[lines.len().saturating_sub(LOG_LINES)..].to_vec())
 }

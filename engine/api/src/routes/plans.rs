@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use rebar_model::{Action, DeploymentName, Difference, NodeRoleId, Plan, PlanStep, World};
-use rebar_scheduler::{Command, Refusal, plan};
+use rebar_scheduler::Command;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -33,31 +33,30 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Says what applying the wishes would change, and why; changes nothing.
 #[utoipa::path(post, path = "/deployments/{name}/plan", tag = "plans", params(("name" = String, Path)),
     responses((status = 200, body = PlanView), (status = 404, body = Problem),
-        (status = 422, description = "with every mistake in `errors`", body = Problem)))]
+        (status = 422, description = "with every mistake in `errors`", body = Problem),
+        (status = 503, description = "this engine stands by", body = Problem)))]
 async fn make(State(app): State<App>, Segments(name): Segments<DeploymentName>) -> Result<Json<PlanView>, ApiError> {
-    app.handle.read(|world| {
-        address::deployment(world, &name)?;
-        let plan = plan(world, &name).map_err(Refusal::BadPlan)?;
-        Ok(Json(view(world, plan)))
-    })
+    app.handle.read(|world| address::deployment(world, &name).map(|_| ()))?;
+    let plan = app.handle.plan(&name)?;
+    Ok(Json(app.handle.read(|world| view(world, &plan))))
 }
 
-fn view(world: &World, plan: Plan) -> PlanView {
+fn view(world: &World, plan: &Plan) -> PlanView {
     let mut counts = BTreeMap::new();
     for step in &plan.steps {
         *counts.entry(step.action).or_default() += 1;
     }
     PlanView {
         id: plan.id,
-        deployment: plan.deployment,
+        deployment: plan.deployment.clone(),
         base: plan.base,
         workload: status::workload_ref(world, plan.spec.workload),
-        spec: plan.spec,
-        leaders: plan.leaders,
+        spec: plan.spec.clone(),
+        leaders: plan.leaders.clone(),
         changes: counts.keys().any(|it| !matches!(it, Action::Keep | Action::Maybe)),
         counts,
-        destructive: plan.destructive,
-        protected: plan.protected,
+        destructive: plan.destructive.clone(),
+        protected: plan.protected.clone(),
         steps: plan.steps.iter().map(|it| step_view(world, it)).collect(),
     }
 }
@@ -103,7 +102,7 @@ async fn apply(
     Body(request): Body<ApplyRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
     let ApplyRequest { plan, grants, allow_protected } = request;
-    let command = Command::Accept { deployment: name.clone(), plan, grants, allowed: allow_protected };
+    let command = Command::Accept { deployment: name.clone(), plan, made: None, grants, allowed: allow_protected };
     app.handle.command(caller.actor, command).await?;
     let location = [(header::LOCATION, format!("/api/v1/deployments/{name}/status"))];
     Ok((StatusCode::ACCEPTED, location, Json(accepted(&app, &name))))

@@ -9,8 +9,9 @@ use ring::{
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 use serde_json::json;
+use tokio::time::timeout;
 
-use crate::fixture::{Agent, Fixture, sent};
+use crate::fixture::{Agent, Fixture, PATIENCE, sent};
 
 const PROGRAM: &[u8] = b"a program";
 
@@ -129,4 +130,55 @@ async fn an_upgrade_is_told_to_agents_held_and_stopped() {
     assert_eq!(fixture.agents().await[0].standing, AgentStanding::Failed);
     let view: UpgradeView = fixture.post("/agent-upgrade/stop", json!({}), 202).await;
     assert_eq!(view.state, "stopped");
+}
+
+#[tokio::test]
+async fn so_many_agents_may_go_first() {
+    // As `src/limits.rs` has it.
+    const CANARIES_MOST: u32 = 100;
+    let fixture = Fixture::start().await;
+    let agent = fixture.agent("n1").await;
+    platform(&fixture, &agent).await;
+    sent(fixture.import_release(&signed(1, "1.1.0", PROGRAM), PROGRAM)).await;
+    let wish = |canaries: u32| json!({"version": "1.1.0", "canaries": canaries});
+    let many = fixture.request(Method::POST, "/agent-upgrade").json(&wish(CANARIES_MOST + 1));
+    let problem = fixture.refused(many, 400, "RB4002").await;
+    assert!(problem.detail.contains("1 to 100"), "{}", problem.detail);
+    let view: UpgradeView = fixture.post("/agent-upgrade", wish(CANARIES_MOST), 202).await;
+    assert_eq!(view.canaries, CANARIES_MOST);
+}
+
+#[tokio::test]
+async fn so_many_agents_are_upgraded_at_one_time() {
+    // As `src/limits.rs` has them.
+    const IN_FLIGHT: usize = 10;
+    const STABLE_FOR: u64 = 30;
+    let fixture = Fixture::start().await;
+    let mut agents = Vec::new();
+    for at in 0..IN_FLIGHT + 3 {
+        let agent = fixture.agent(&format!("n{at:02}")).await;
+        platform(&fixture, &agent).await;
+        agents.push(agent);
+    }
+    sent(fixture.import_release(&signed(1, "1.1.0", PROGRAM), PROGRAM)).await;
+    let _: UpgradeView = fixture.post("/agent-upgrade", json!({"version": "1.1.0"}), 202).await;
+    // How many are done, under way and to be told, once so many are done.
+    let counts = async |done: usize| {
+        let looks = async {
+            loop {
+                let seen: Vec<_> = fixture.agents().await.iter().map(|it| it.standing).collect();
+                let count = |wanted: AgentStanding| seen.iter().filter(|it| **it == wanted).count();
+                if count(AgentStanding::Upgraded) == done {
+                    return [count(AgentStanding::Told), count(AgentStanding::Waiting)];
+                }
+            }
+        };
+        timeout(PATIENCE, looks).await.expect("agents to be done")
+    };
+    assert_eq!(counts(0).await, [1, IN_FLIGHT + 2], "one goes first");
+    for (at, expected) in [(0, [IN_FLIGHT, 2]), (1, [IN_FLIGHT, 1]), (2, [IN_FLIGHT, 0])] {
+        fixture.comes_back(&agents[at], "1.1.0").await;
+        fixture.clock.advance(STABLE_FOR);
+        assert_eq!(counts(at + 1).await, expected);
+    }
 }

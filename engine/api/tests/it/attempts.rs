@@ -72,3 +72,25 @@ async fn a_log_is_followed_to_its_end() {
     let resumed: LogLine = serde_json::from_str(resumed.text().await.unwrap().trim()).unwrap();
     assert_eq!(resumed, *last);
 }
+
+#[tokio::test]
+async fn a_log_of_more_pieces_than_one_batch_is_read_whole() {
+    // As `src/limits.rs` has it.
+    const LOG_BATCH: usize = 256;
+    let fixture = Fixture::start().await;
+    let mut agent = fixture.demo().await;
+    fixture.apply("demo").await;
+    let attempt = agent.work().await.attempt;
+    let mut written = String::new();
+    for (before, pieces) in [(0, LOG_BATCH), (LOG_BATCH, LOG_BATCH + 1)] {
+        for at in before..pieces {
+            let piece = format!("{at}\n");
+            agent.log(attempt, written.len() as u64, &piece).await;
+            written.push_str(&piece);
+        }
+        let mut whole = sent(fixture.request(Method::GET, &format!("/attempts/{}/log", attempt.0))).await;
+        let lines = read(&mut whole, &mut String::new(), usize::MAX).await;
+        assert_eq!(lines.len(), pieces);
+        assert_eq!(lines.into_iter().map(|it| it.text).collect::<String>(), written);
+    }
+}

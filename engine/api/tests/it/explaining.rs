@@ -1,12 +1,13 @@
 //! `/deployments/{name}/explain` and `why`
 
 use rebar_api::types::{DeploymentStatus, ExplainView, ValueOrigin};
+use rebar_manifest::File;
 use rebar_model::{Importance, Standing, WhoActs};
 use reqwest::Method;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::fixture::{CLIENT, Fixture, PATIENCE, changed};
+use crate::fixture::{Agent, CLIENT, Fixture, PATIENCE, changed};
 
 #[tokio::test]
 async fn the_root_cause_comes_first() {
@@ -35,6 +36,72 @@ async fn the_root_cause_comes_first() {
     assert!(blocked.headline.starts_with("client@n1 is blocked: server@n1: attempt 1 failed"), "{}", blocked.headline);
     fixture.refused(fixture.request(Method::GET, "/deployments/demo/explain?address=x@n1"), 404, "RB2001").await;
     fixture.refused(fixture.request(Method::GET, "/deployments/nope/explain"), 404, "RB2001").await;
+}
+
+#[tokio::test]
+async fn of_a_log_the_last_lines_are_shown_and_long_ones_are_cut() {
+    // As `src/limits.rs` has them.
+    const LINES: usize = 20;
+    const LINE: usize = 400;
+    let fixture = Fixture::start().await;
+    let mut agent = fixture.demo().await;
+    fixture.apply("demo").await;
+    let shown = async || fixture.get::<ExplainView>("/deployments/demo/explain").await.causes[0].log.clone();
+    let again = async || {
+        let _: serde_json::Value = fixture.post("/deployments/demo/retry", json!({}), 202).await;
+    };
+    let numbered = |lines: usize| (1..=lines).map(|it| format!("line {it}")).collect::<Vec<_>>();
+
+    let lines = [numbered(LINES - 2), vec!["ä".repeat(LINE), "ä".repeat(LINE + 1)]].concat();
+    agent.fail(&lines.join("\n")).await;
+    let cut = format!("{}…", "ä".repeat(LINE));
+    assert_eq!(shown().await, [&lines[..LINES - 1], &[cut][..]].concat());
+
+    again().await;
+    agent.fail(&numbered(LINES + 1).join("\n")).await;
+    assert_eq!(shown().await, numbered(LINES + 1)[1..]);
+
+    again().await;
+    // The pieces of a log may be as small as a line: these are more than are read at once.
+    let attempt = agent.work().await.attempt;
+    let mut offset = 0;
+    for line in numbered(300) {
+        let piece = format!("{line}\n");
+        agent.log(attempt, offset, &piece).await;
+        offset += piece.len() as u64;
+    }
+    agent.end(attempt, rebar_model::Report::Failed(Agent::failure())).await;
+    assert_eq!(shown().await, numbered(300)[300 - LINES..]);
+}
+
+#[tokio::test]
+async fn causes_are_looked_for_so_far_up() {
+    // As `src/limits.rs` has it; what is asked about is at depth 0.
+    const DEEPEST: usize = 64;
+    let mut package = changed("1.0.0", &[]);
+    let named = (1..=DEEPEST + 1).map(|it| format!("c{it}")).collect::<Vec<_>>().join(", ");
+    let workload = String::from_utf8(package.get("workload.yaml").unwrap().bytes.clone()).unwrap();
+    let workload = workload.replace("roles: [server, client]", &format!("roles: [server, client, {named}]"));
+    package.insert("workload.yaml", File::text(workload)).unwrap();
+    for at in 1..=DEEPEST + 1 {
+        let before = if at == 1 { "server".to_owned() } else { format!("c{}", at - 1) };
+        let role = format!(
+            "apiVersion: rebar.dev/v1\nkind: Role\nmetadata: {{name: c{at}, summary: Wait}}\nspec:\n  scope: node\n  \
+             runner: {{type: noop}}\n  requires: [{{role: {before}}}]\n"
+        );
+        package.insert(&format!("roles/c{at}/role.yaml"), File::text(role)).unwrap();
+    }
+    let fixture = Fixture::start().await;
+    let mut agent = fixture.demo_of(&package).await;
+    fixture.apply("demo").await;
+    agent.work().await;
+    let cause = async |at: usize| {
+        let view: ExplainView = fixture.get(&format!("/deployments/demo/explain?address=c{at}@n1")).await;
+        let [cause] = view.causes.as_slice() else { panic!("{view:?}") };
+        (cause.kind.clone(), cause.node_roles[0].to_string())
+    };
+    assert_eq!(cause(DEEPEST).await, ("running".to_owned(), "demo/server@n1".to_owned()));
+    assert_eq!(cause(DEEPEST + 1).await, ("upstream-waiting".to_owned(), "demo/c1@n1".to_owned()));
 }
 
 /// The role `client` as a name that the service waits for.

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::outside::{Ca, Dice, FakeClock, Paper, Session, Slow, Undisputed};
+use crate::outside::{Ca, Dice, FakeClock, Gate, Paper, Session, Shelf, Slow, Undisputed};
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,16 +38,25 @@ pub struct Fixture {
     pub handle: Handle,
     pub stop: CancellationToken,
     pub serving: JoinHandle<()>,
+    /// In front of each look at a single attempt.
+    pub attempts: Arc<Gate>,
+    /// In front of each content that is taken in.
+    pub contents: Arc<Gate>,
 }
 
 impl Fixture {
     pub async fn start() -> Self {
+        Self::start_with(Config::default()).await
+    }
+
+    pub async fn start_with(config: Config) -> Self {
+        let (attempts, contents) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
         let (clock, memory, stop) = (FakeClock::new(), Arc::new(Memory::default()), CancellationToken::new());
         let listing: Arc<dyn rebar_orchestrator::Listing> = Arc::new(Slow);
         let ports = Ports {
-            store: Arc::new(Undisputed(memory.clone())),
+            store: Arc::new(Undisputed { memory: memory.clone(), gate: attempts.clone() }),
             logs: memory.clone(),
-            blobs: memory.clone(),
+            blobs: Arc::new(Shelf { memory: memory.clone(), gate: contents.clone() }),
             vault: memory,
             clock: clock.clone(),
             entropy: Arc::new(Dice::default()),
@@ -66,12 +75,12 @@ impl Fixture {
         let address = listener.local_addr().unwrap();
         let client = client(&ca, address);
         let authority = ca.clone();
-        let serving = rebar_api::serve(listener, handle.clone(), ca, clock.clone(), Config::default(), stop.clone());
+        let serving = rebar_api::serve(listener, handle.clone(), ca, clock.clone(), config, stop.clone());
         let serving = tokio::spawn(async move {
             serving.await.unwrap();
             engine.join().await;
         });
-        let fixture = Self { address, client, authority, clock, handle, stop, serving };
+        let fixture = Self { address, client, authority, clock, handle, stop, serving, attempts, contents };
         let token = ApiToken {
             hash: TokenHash::of(TOKEN),
             name: "ana".to_owned(),
@@ -149,15 +158,14 @@ impl Fixture {
         };
         let node = self.handle.add_node(Actor::engine(), request).await.unwrap().node.name;
         let (say, heard) = mpsc::unbounded_channel();
-        let hello = AgentHello {
-            agent_version: "0".to_owned(),
-            boot_id: "b".to_owned(),
-            epoch: Epoch(0),
-            held: Vec::new(),
-            upgrade: None,
-        };
-        let (session, _) = self.handle.connected(&node, hello, Arc::new(Session(say))).await.unwrap();
+        let (session, _) = self.handle.connected(&node, hello("0"), Arc::new(Session(say))).await.unwrap();
         Agent { node, session, handle: self.handle.clone(), heard }
+    }
+
+    /// An agent starts anew as another release.
+    pub async fn comes_back(&self, agent: &Agent, version: &str) {
+        let (say, _) = mpsc::unbounded_channel();
+        self.handle.connected(&agent.node, hello(version), Arc::new(Session(say))).await.unwrap();
     }
 
     /// The workload imported, a deployment of it on one node, and that node's agent.
@@ -197,6 +205,11 @@ impl Fixture {
         assert_eq!(waited["result"], "reached");
         agent
     }
+}
+
+fn hello(version: &str) -> AgentHello {
+    let (agent_version, boot_id) = (version.to_owned(), "b".to_owned());
+    AgentHello { agent_version, boot_id, epoch: Epoch(0), held: Vec::new(), upgrade: None }
 }
 
 impl Drop for Fixture {
@@ -273,15 +286,19 @@ impl Agent {
     pub async fn fail(&mut self, log: &str) -> AttemptId {
         let attempt = self.work().await.attempt;
         self.log(attempt, 0, log).await;
-        let failure = Failure {
+        self.end(attempt, Report::Failed(Self::failure())).await;
+        attempt
+    }
+
+    /// What it fails with.
+    pub fn failure() -> Failure {
+        Failure {
             kind: FailureKind::Error,
             phase: Some(Phase::Apply),
             exit_code: Some(100),
             message: "no such package".to_owned(),
             retry_after: None,
-        };
-        self.end(attempt, Report::Failed(failure)).await;
-        attempt
+        }
     }
 
     pub async fn log(&self, attempt: AttemptId, offset: u64, text: &str) {

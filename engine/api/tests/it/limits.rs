@@ -1,14 +1,30 @@
 //! The limits of this door, at each and past it: what is too much gets a problem, and what is not is answered as ever.
 
-use reqwest::{Method, header};
+use bytes::Bytes;
+use futures::future::join_all;
+use rebar_api::{
+    Config,
+    types::{Page, RevisionView},
+};
+use rebar_model::{Actor, Change, DeploymentName, ParameterScope, Record};
+use rebar_ports::HistoryQuery;
+use rebar_scheduler::Command;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
-use crate::fixture::{Fixture, sent};
+use crate::fixture::{Fixture, PATIENCE, package, sent};
 
 /// As `src/limits.rs` has them.
 const BODY: usize = 1 << 20;
+const PACKAGE_BODY: usize = rebar_manifest::MAX_PACKAGE_BYTES + rebar_manifest::MAX_FILES * 2_048;
+const IMPORTS: usize = 2;
+const REQUESTS: usize = 256;
 const STREAMS: usize = 1_024;
+const HANDSHAKES: usize = 128;
 const STREAMS_PER_CONNECTION: usize = 128;
+const EVENT_BATCH: usize = 256;
+const REVISION_SCAN: usize = 50_000;
 const TOKEN_NAME: usize = 63;
 const REASON: usize = 500;
 
@@ -21,6 +37,183 @@ async fn a_body_is_as_long_as_it_may_be() {
     };
     fixture.refused(of(BODY), 400, "RB4002").await;
     fixture.refused(of(BODY + 1), 413, "RB4005").await;
+}
+
+#[tokio::test]
+async fn a_package_is_as_long_as_it_may_be() {
+    let fixture = Fixture::start().await;
+    // An archive of zeros is one of no files.
+    let bytes = Bytes::from(vec![0; PACKAGE_BODY + 1]);
+    let of = |length: usize| fixture.request(Method::POST, "/workloads").body(bytes.slice(..length));
+    fixture.refused(of(PACKAGE_BODY), 422, "RB4010").await;
+    fixture.refused(of(PACKAGE_BODY + 1), 413, "RB4005").await;
+}
+
+#[tokio::test]
+async fn so_many_packages_are_read_at_one_time() {
+    let fixture = Fixture::start().await;
+    fixture.contents.shut();
+    let import = |at: usize| {
+        let (fixture, package) = (&fixture, package(&format!("1.{at}.0")));
+        async move { fixture.import(&package).await.status() }
+    };
+    let look = async {
+        fixture.contents.wait_for(IMPORTS).await;
+        // Time enough for the last one, if it were let in.
+        ask_often(&fixture).await;
+        let reading = fixture.contents.waiting();
+        fixture.contents.open();
+        reading
+    };
+    let (imported, reading) = tokio::join!(join_all((0..=IMPORTS).map(import)), look);
+    assert_eq!(reading, IMPORTS);
+    assert_eq!(imported, [StatusCode::CREATED; IMPORTS + 1]);
+}
+
+/// Asks for something else, again and again, and is answered.
+async fn ask_often(fixture: &Fixture) {
+    for _ in 0..100 {
+        let _: Value = fixture.get("/nodes").await;
+    }
+}
+
+/// A client whose connection is there already, so that all its requests go by it.
+async fn connected(fixture: &Fixture) -> Client {
+    let client = fixture.another_client();
+    assert_eq!(sent(fixture.request_by(&client, Method::GET, "/nodes")).await.status(), 200);
+    client
+}
+
+/// A request that is held up by the gate in front of attempts, and then finds nothing.
+fn held(fixture: &Fixture, client: &Client) -> tokio::task::JoinHandle<Response> {
+    tokio::spawn(sent(fixture.request_by(client, Method::GET, "/attempts/999")))
+}
+
+#[tokio::test]
+async fn so_many_requests_are_answered_at_one_time() {
+    let fixture = Fixture::start().await;
+    let clients = [connected(&fixture).await, connected(&fixture).await];
+    fixture.attempts.shut();
+    let hold = |at: usize| held(&fixture, &clients[at / STREAMS_PER_CONNECTION]);
+    let mut waiting: Vec<_> = (0..REQUESTS - 1).map(hold).collect();
+    fixture.attempts.wait_for(REQUESTS - 1).await;
+    let _: Value = fixture.get("/nodes").await;
+    waiting.push(hold(REQUESTS - 1));
+    fixture.attempts.wait_for(REQUESTS).await;
+    fixture.refused(fixture.request(Method::GET, "/nodes"), 503, "RB4007").await;
+    // Those that stream have places of their own.
+    let stream = fixture.request(Method::GET, "/events?since=now").header(header::ACCEPT, "text/event-stream");
+    assert_eq!(sent(stream).await.status(), 200);
+    fixture.attempts.open();
+    for it in waiting {
+        assert_eq!(it.await.unwrap().status(), 404, "who was let in is answered");
+    }
+    let _: Value = fixture.get("/nodes").await;
+}
+
+#[tokio::test]
+async fn so_many_requests_of_one_connection_are_answered_at_one_time() {
+    let fixture = Fixture::start().await;
+    let client = connected(&fixture).await;
+    fixture.attempts.shut();
+    let waiting: Vec<_> = (0..=STREAMS_PER_CONNECTION).map(|_| held(&fixture, &client)).collect();
+    fixture.attempts.wait_for(STREAMS_PER_CONNECTION).await;
+    ask_often(&fixture).await;
+    assert_eq!(fixture.attempts.waiting(), STREAMS_PER_CONNECTION, "the last one waits, and others are answered");
+    fixture.attempts.open();
+    for it in waiting {
+        assert_eq!(it.await.unwrap().status(), 404);
+    }
+}
+
+#[tokio::test]
+async fn so_many_greet_at_one_time() {
+    let fixture = Fixture::start().await;
+    let silent = async || TcpStream::connect(fixture.address).await.unwrap();
+    let mut greeting = Vec::new();
+    while greeting.len() < HANDSHAKES - 1 {
+        greeting.push(silent().await);
+    }
+    let client = connected(&fixture).await;
+    greeting.push(silent().await);
+    let mut refused = silent().await;
+    let read = timeout(PATIENCE, refused.read(&mut [0])).await.expect("an end in time");
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    // Who has greeted is not in the way of others, nor they in its.
+    assert_eq!(sent(fixture.request_by(&client, Method::GET, "/nodes")).await.status(), 200);
+    greeting.pop();
+    let again = until_let_in(|| fixture.request_by(&fixture.another_client(), Method::GET, "/nodes")).await;
+    assert_eq!(again.status(), 200);
+}
+
+#[tokio::test]
+async fn so_many_connections_are_served() {
+    const FEW: usize = 3;
+    let fixture = Fixture::start_with(Config { connections: FEW, ..Config::default() }).await;
+    let mut clients = Vec::new();
+    while clients.len() < FEW {
+        clients.push(connected(&fixture).await);
+    }
+    let other = fixture.another_client();
+    let request = || fixture.request_by(&other, Method::GET, "/nodes");
+    let refused = timeout(PATIENCE, request().send()).await.expect("an end in time");
+    assert!(refused.is_err(), "{refused:?}");
+    for client in &clients {
+        assert_eq!(sent(fixture.request_by(client, Method::GET, "/nodes")).await.status(), 200);
+    }
+    clients.pop();
+    assert_eq!(until_let_in(request).await.status(), 200);
+}
+
+/// The engine sees the end of a connection a moment after the client made it.
+async fn until_let_in(request: impl Fn() -> RequestBuilder) -> Response {
+    for _ in 0..10_000 {
+        if let Ok(response) = timeout(PATIENCE, request().send()).await.expect("an end in time") {
+            return response;
+        }
+    }
+    panic!("a place that was left is never given again");
+}
+
+/// All changes of the deployment.
+async fn history(fixture: &Fixture) -> Vec<Record> {
+    let query = HistoryQuery { deployment: Some(demo()), limit: u32::MAX, ..HistoryQuery::default() };
+    fixture.handle.store().history(query).await.unwrap()
+}
+
+fn demo() -> DeploymentName {
+    "demo".parse().unwrap()
+}
+
+#[tokio::test]
+async fn revisions_are_looked_for_in_so_many_changes() {
+    // They are read in whole batches.
+    const SCANNED: usize = REVISION_SCAN.next_multiple_of(EVENT_BATCH);
+    let fixture = Fixture::start().await;
+    let _agent = fixture.demo().await;
+    let set = |value: usize| {
+        let (scope, name) = (ParameterScope::Deployment(demo()), "greeting".parse().unwrap());
+        let value = Some(json!(value.to_string()));
+        fixture.handle.command(Actor::engine(), Command::SetParameter { scope, name, value })
+    };
+    let missing: Vec<usize> = (history(&fixture).await.len()..=SCANNED).collect();
+    for some in missing.chunks(512) {
+        for done in join_all(some.iter().map(|it| set(*it))).await {
+            done.unwrap();
+        }
+    }
+    fixture.apply("demo").await;
+    let history = history(&fixture).await;
+    let accepted = history.iter().position(|it| matches!(it.change, Change::RevisionAccepted { .. })).unwrap();
+    let page = async |after: &str| -> Page<RevisionView> {
+        fixture.get(&format!("/deployments/demo/revisions?page_token={after}")).await
+    };
+    let at_the_end = page(&history[accepted - SCANNED].seq.to_string()).await;
+    assert_eq!(at_the_end.items.len(), 1);
+    let behind_it = page(&history[accepted - SCANNED - 1].seq.to_string()).await;
+    assert!(behind_it.items.is_empty());
+    let next = page(&behind_it.next_page_token.expect("the page says where the next begins")).await;
+    assert_eq!(next.items, at_the_end.items);
 }
 
 #[tokio::test]

@@ -8,15 +8,22 @@ use std::sync::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rebar_model::{Attempt, AttemptId, BuiltinAction, Epoch, NodeName, ProviderKind, Record, Resource, Span, World};
+use rebar_model::{
+    Attempt, AttemptId, BuiltinAction, Digest, Epoch, NodeName, ProviderKind, Record, Resource, Span, World,
+};
 use rebar_orchestrator::Listing;
 use rebar_ports::{
-    AgentCommand, AgentGone, AgentSession, AttemptQuery, Authority, AuthorityError, Clock, ENGINE_NAME, Entropy,
+    AgentCommand, AgentGone, AgentSession, AttemptQuery, Authority, AuthorityError, Blobs, Clock, ENGINE_NAME, Entropy,
     HistoryQuery, Identity, Machine, MachineRequest, Observed, Provider, ProviderError, Service, ServiceError, Store,
     StoreError, memory::Memory,
 };
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+use crate::fixture::PATIENCE;
 
 /// A clock that moves when a test says so.
 pub struct FakeClock(watch::Sender<Timestamp>);
@@ -146,36 +153,93 @@ impl AgentSession for Session {
     }
 }
 
-/// A memory whose lease lasts however far a test moves the clock.
-pub struct Undisputed(pub Arc<Memory>);
+/// Something in a port that a test can shut: who comes waits in front of it, and is counted.
+#[derive(Default)]
+pub struct Gate {
+    shut: watch::Sender<bool>,
+    waiting: watch::Sender<usize>,
+}
+
+impl Gate {
+    pub fn shut(&self) {
+        self.shut.send_replace(true);
+    }
+
+    pub fn open(&self) {
+        self.shut.send_replace(false);
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        *self.waiting.borrow()
+    }
+
+    /// Resolves when so many wait.
+    pub async fn wait_for(&self, count: usize) {
+        let mut waiting = self.waiting.subscribe();
+        let enough = timeout(PATIENCE, waiting.wait_for(|it| *it >= count)).await;
+        assert!(enough.is_ok(), "{} of {count} came", self.waiting());
+    }
+
+    async fn pass(&self) {
+        self.waiting.send_modify(|it| *it += 1);
+        _ = self.shut.subscribe().wait_for(|it| !it).await;
+        self.waiting.send_modify(|it| *it -= 1);
+    }
+}
+
+/// A memory of contents that takes one in when its gate is open.
+pub struct Shelf {
+    pub memory: Arc<Memory>,
+    pub gate: Arc<Gate>,
+}
+
+#[async_trait]
+impl Blobs for Shelf {
+    async fn put(&self, digest: Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        self.gate.pass().await;
+        Blobs::put(&*self.memory, digest, bytes).await
+    }
+
+    async fn get(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        Blobs::get(&*self.memory, digest).await
+    }
+}
+
+/// A memory whose lease lasts however far a test moves the clock, and that finds an attempt when its gate is open.
+pub struct Undisputed {
+    pub memory: Arc<Memory>,
+    pub gate: Arc<Gate>,
+}
 
 #[async_trait]
 impl Store for Undisputed {
     async fn lead(&self, holder: &str, now: Timestamp, _: Span) -> Result<Option<Epoch>, StoreError> {
-        self.0.lead(holder, now, Span::from_secs(1 << 30)).await
+        self.memory.lead(holder, now, Span::from_secs(1 << 30)).await
     }
 
     async fn resign(&self, holder: &str) -> Result<(), StoreError> {
-        self.0.resign(holder).await
+        self.memory.resign(holder).await
     }
 
     async fn load(&self) -> Result<World, StoreError> {
-        self.0.load().await
+        self.memory.load().await
     }
 
     async fn commit(&self, epoch: Epoch, records: &[Record]) -> Result<(), StoreError> {
-        self.0.commit(epoch, records).await
+        self.memory.commit(epoch, records).await
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<Record>, StoreError> {
-        self.0.history(query).await
+        self.memory.history(query).await
     }
 
     async fn attempts(&self, query: AttemptQuery) -> Result<Vec<Attempt>, StoreError> {
-        self.0.attempts(query).await
+        self.memory.attempts(query).await
     }
 
     async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
-        self.0.attempt(id).await
+        self.gate.pass().await;
+        self.memory.attempt(id).await
     }
 }

@@ -146,20 +146,14 @@ impl Client {
 
     /// Every item of a list, page by page.
     async fn all<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Result<Vec<T>, Failure> {
-        let mut items = Vec::new();
-        let mut token: Option<String> = None;
-        for _ in 0..MAX_PAGES {
+        let page = |token: Option<String>| {
             let mut query: Vec<(&str, String)> = query.to_vec();
             query.push(("limit", PAGE.to_string()));
-            query.extend(token.take().map(|it| ("page_token", it)));
-            let page: Page<T> = self.get_with(path, &query).await?;
-            items.extend(page.items);
-            token = page.next_page_token;
-            if token.is_none() {
-                return Ok(items);
-            }
-        }
-        Err(Failure::new(Trouble::Strange, format!("the list of {} does not end", path.join("/"))))
+            query.extend(token.map(|it| ("page_token", it)));
+            async move { self.get_with(path, &query).await }
+        };
+        let endless = || Failure::new(Trouble::Strange, format!("the list of {} does not end", path.join("/")));
+        gathered(page).await?.ok_or_else(endless)
     }
 
     /// Sends a request and reads its answer.
@@ -215,6 +209,22 @@ impl Client {
     }
 }
 
+/// The items of all pages, each asked for with the token of the one before; none where they do not end.
+async fn gathered<T, F: Future<Output = Result<Page<T>, Failure>>>(
+    mut page: impl FnMut(Option<String>) -> F,
+) -> Result<Option<Vec<T>>, Failure> {
+    let (mut items, mut token) = (Vec::new(), None);
+    for _ in 0..MAX_PAGES {
+        let page = page(token).await?;
+        items.extend(page.items);
+        token = page.next_page_token;
+        if token.is_none() {
+            return Ok(Some(items));
+        }
+    }
+    Ok(None)
+}
+
 /// The innermost cause of an error, in words.
 fn root_of(error: &dyn Error) -> String {
     let mut root = error;
@@ -254,6 +264,8 @@ fn parse(url: &str) -> Result<Url, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use rebar_model::Seq;
+
     use super::*;
 
     #[test]
@@ -262,6 +274,25 @@ mod tests {
         for bad in ["http://x", "ftp://x", "https://", "a b"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_list_has_so_many_pages() {
+        let of = async |pages: usize| {
+            let mut asked = Vec::new();
+            let list = gathered(|token| {
+                asked.push(token);
+                let next_page_token = (asked.len() < pages).then(|| asked.len().to_string());
+                std::future::ready(Ok(Page { items: vec![asked.len()], next_page_token, revision: Seq(0) }))
+            });
+            let list = list.await.unwrap();
+            (list, asked)
+        };
+        let (list, asked) = of(MAX_PAGES).await;
+        assert_eq!(list, Some((1..=MAX_PAGES).collect()));
+        assert_eq!((&asked[0], asked[1].as_deref()), (&None, Some("1")));
+        let (list, asked) = of(MAX_PAGES + 1).await;
+        assert_eq!((list, asked.len()), (None, MAX_PAGES));
     }
 
     #[tokio::test]

@@ -245,6 +245,10 @@ fn names(args: &AddArgs) -> Result<Vec<NodeName>, Failure> {
             );
         }
     }
+    if names.len() > MOST as usize {
+        let message = format!("{} nodes are more than the {MOST} of one command", names.len());
+        return Err(Failure::new(Trouble::Argument, message).fix("make them with several commands"));
+    }
     Ok(names)
 }
 
@@ -353,7 +357,29 @@ async fn remove(app: &App, client: &Client, args: RmArgs) -> Result<Exit, Failur
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: AddArgs,
+    }
+
+    #[test]
+    fn so_many_machines_are_made_by_one_command() {
+        let meant = |named: u32, count: u32| {
+            let (mut words, count) = (vec!["rebar".to_owned()], count.to_string());
+            words.extend((0..named).map(|it| format!("n{it}")));
+            words.extend(["--prefix", "w-", "--count", &count].map(str::to_owned));
+            Line::try_parse_from(words).map(|it| names(&it.args).map(|it| it.len()).map_err(|it| it.exit))
+        };
+        assert_eq!(meant(0, MOST).unwrap(), Ok(MOST as usize));
+        assert!(meant(0, MOST + 1).unwrap_err().to_string().contains("1..=1000"));
+        assert_eq!(meant(1, MOST - 1).unwrap(), Ok(MOST as usize));
+        assert_eq!(meant(1, MOST).unwrap(), Err(Exit::Usage));
+    }
 
     #[test]
     fn labels_are_set_and_unset() {

@@ -348,4 +348,15 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("roles/link")).unwrap();
         assert_eq!(read(folder.path()).unwrap_err().exit, Exit::Invalid);
     }
+
+    #[test]
+    fn folders_are_walked_so_deep() {
+        let folder = tempfile::tempdir().unwrap();
+        let deepest = (0..MAX_DEPTH).fold(folder.path().to_owned(), |path, _| path.join("d"));
+        fs::create_dir_all(deepest.join("d")).unwrap();
+        fs::write(deepest.join("file"), "x").unwrap();
+        assert_eq!(read(folder.path()).unwrap().files().count(), 1);
+        fs::write(deepest.join("d/file"), "x").unwrap();
+        assert_eq!(read(folder.path()).unwrap_err().exit, Exit::Invalid);
+    }
 }

@@ -164,7 +164,8 @@ impl House {
         stop: CancellationToken,
     ) -> Result<impl Future<Output = Result<(), rebar_api::ServeError>> + use<>> {
         let listener = TcpListener::from_std(self.api.try_clone()?)?;
-        let config = rebar_api::Config { sans: sans(&self.args, self.api.local_addr()?.ip()) };
+        let sans = sans(&self.args, self.api.local_addr()?.ip());
+        let config = rebar_api::Config { sans, ..rebar_api::Config::default() };
         Ok(rebar_api::serve(listener, handle, self.authority.clone(), Arc::new(SystemClock), config, stop))
     }
 

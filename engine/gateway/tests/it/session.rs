@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use rebar_gateway::Limits;
-use rebar_model::{AttemptId, Epoch};
+use rebar_model::{AttemptId, Digest, Epoch};
 use rebar_ports::{AgentCommand, AgentGone};
 use rebar_proto::v1::{
-    AttemptResult, Cancel, Facts, Heartbeat, LogAck, LogChunk, Progress, ResultAck, Started, Succeeded,
+    AttemptResult, Cancel, Facts, FetchRequest, Heartbeat, LogAck, LogChunk, Progress, ResultAck, Started, Succeeded,
     agent_message::Body, attempt_result, engine_message,
 };
 use tonic::Code;
@@ -181,6 +181,33 @@ async fn sessions_are_limited() {
     assert_eq!(refused.code(), Code::ResourceExhausted);
     drop(agent);
     fixture.door.saw("n1 disconnected 1").await;
+}
+
+#[tokio::test]
+async fn further_calls_of_a_connection_wait() {
+    let fixture = Fixture::start().await;
+    // More than fits into what may be on its way: a transfer stands as long as nobody reads it.
+    let bytes = vec![7; 32 * 1024 * 1024];
+    let (large, unknown) = (Digest::of(&bytes), Digest::of(b"unknown"));
+    fixture.door.blobs.lock().unwrap().insert(large, bytes);
+    let fetch = |digest: Digest| FetchRequest { digest: digest.to_string(), offset: 0 };
+    let mut agent = fixture.welcomed("n1").await;
+    let mut standing = Vec::new();
+    // As `src/limits.rs` has it; one of them is the session.
+    for _ in 1..16 {
+        standing.push(agent.client.fetch(fetch(large)).await.unwrap());
+    }
+    let mut client = agent.client.clone();
+    let further = tokio::spawn(async move { client.fetch(fetch(unknown)).await.map(drop) });
+    // The connection goes on meanwhile.
+    for attempt in 1..=8 {
+        agent.say(Body::Started(Started { attempt, at: None })).await;
+        fixture.door.saw(&format!("n1 started a-{attempt}")).await;
+    }
+    assert!(!further.is_finished());
+    drop(standing.pop());
+    let answer = tokio::time::timeout(Duration::from_secs(20), further).await.unwrap().unwrap();
+    assert_eq!(answer.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test]

@@ -117,4 +117,18 @@ mod tests {
         let error = files(Path::new("/nowhere/rebar-agent"), &ticket()).await.unwrap_err().to_string();
         assert!(error.contains("/nowhere/rebar-agent") && error.contains("cargo build"), "{error}");
     }
+
+    #[tokio::test]
+    async fn an_agent_is_as_large_as_it_may_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let agent = folder.path().join("agent");
+        let file = fs::File::create(&agent).unwrap();
+        for (length, is_one) in [(0, false), (1, true), (MAX_AGENT, true), (MAX_AGENT + 1, false)] {
+            // A file that has a length and nothing in it.
+            file.set_len(length).unwrap();
+            assert_eq!(check_binary(&agent).is_ok(), is_one, "{length} bytes");
+        }
+        let error = files(&agent, &ticket()).await.unwrap_err().to_string();
+        assert!(error.contains("is not the agent's binary"), "{error}");
+    }
 }

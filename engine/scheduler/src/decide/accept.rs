@@ -1,5 +1,7 @@
 //! Accepts a plan: the wishes become a revision, its node-roles are wired, and what changed starts to move.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rebar_model::{
     Action, Actor, Change, Deployment, DeploymentName, Digest, Intent, NodeRole, NodeRoleStatus, Plan, PlanStep,
@@ -11,6 +13,28 @@ use super::{
     move_to, moved,
 };
 use crate::{Decision, Input, Refusal, plan, protect};
+
+/// The plan that is to be accepted.
+pub(super) struct Given {
+    /// Its id.
+    pub id: Digest,
+    /// The plan itself, where it was made of this very World.
+    pub made: Option<Arc<Plan>>,
+}
+
+impl Given {
+    /// The plan of the deployment as it is now.
+    fn current(&self, world: &World, name: &DeploymentName) -> Result<Arc<Plan>, Refusal> {
+        let make = || plan(world, name).map(Arc::new).map_err(Refusal::BadPlan);
+        match &self.made {
+            Some(made) if made.deployment == *name => {
+                debug_assert!(make().is_ok_and(|it| it.id == made.id), "it was made of another World");
+                Ok(made.clone())
+            }
+            _ => make(),
+        }
+    }
+}
 
 /// The roles that an operator named, because what a plan does with them cannot be taken back.
 pub(super) struct Named {
@@ -24,18 +48,18 @@ pub(super) struct Named {
 pub(super) fn accept(
     world: &World,
     name: &DeploymentName,
-    given: Digest,
+    given: &Given,
     named: &Named,
     by: &Actor,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
     let deployment = find(world, name)?;
     busy(deployment)?;
-    let current = plan(world, name).map_err(Refusal::BadPlan)?;
-    if current.id != given {
+    let current = given.current(world, name)?;
+    if current.id != given.id {
         return Err(Refusal::StalePlan {
             deployment: name.clone(),
-            given,
+            given: given.id,
             current: current.id,
             base: deployment.revision,
         });
@@ -53,12 +77,15 @@ pub(super) fn accept(
         .map(|it| it.spec.id.clone())
         .collect();
     record(deployment, &current, touched.clone(), by, now, &mut decision);
+    let mut stirred = Vec::new();
     for step in &current.steps {
-        wire(world, step, &mut decision)?;
+        if wire(world, step, &mut decision)? == Wired::Stirred {
+            stirred.push(&step.spec.id);
+        }
     }
     decision.next.push(Input::Suspect { roots: touched });
-    for step in &current.steps {
-        decision.look(&step.spec.id);
+    for id in stirred {
+        decision.look(id);
     }
     Ok(decision)
 }
@@ -86,15 +113,25 @@ fn record(
     decision.change(Change::RevisionAccepted { revision: Box::new(revision) });
 }
 
-fn wire(world: &World, step: &PlanStep, decision: &mut Decision) -> Result<(), Refusal> {
+/// What wiring a node-role has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wired {
+    /// It is as it was, and has nothing to do.
+    Resting,
+    /// It may have something to do.
+    Stirred,
+}
+
+fn wire(world: &World, step: &PlanStep, decision: &mut Decision) -> Result<Wired, Refusal> {
     let id = &step.spec.id;
     let known = world.node_role(id);
-    if known.is_none_or(|it| it.spec != step.spec) {
+    let same = known.is_some_and(|it| it.spec == step.spec);
+    if !same {
         decision.change(Change::NodeRoleSpecified { spec: step.spec.clone() });
     }
     let Some(known) = known else {
         decision.change(move_to(id, NodeRoleStatus::new()));
-        return Ok(());
+        return Ok(Wired::Stirred);
     };
     match step.action {
         Action::Retire => leave(world, known, Intent::Absent, decision)?,
@@ -106,12 +143,15 @@ fn wire(world: &World, step: &PlanStep, decision: &mut Decision) -> Result<(), R
             }
         }
         Action::Keep | Action::Maybe => {
-            if known.spec != step.spec && known.status.state.is_fresh() {
+            if same && known.status.state.is_fresh() {
+                return Ok(Wired::Resting);
+            }
+            if known.status.state.is_fresh() {
                 decision.change(move_to(id, moved(&known.status, [Trigger::Suspected])?));
             }
         }
     }
-    Ok(())
+    Ok(Wired::Stirred)
 }
 
 /// The status of a node-role whose role or inputs changed, or that is wanted again.

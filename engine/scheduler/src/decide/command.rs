@@ -10,7 +10,7 @@ use rebar_model::{
 };
 
 use super::{
-    accept::{Named, accept},
+    accept::{Given, Named, accept},
     lifecycle::{busy, find, leave, wipe},
     move_to, moved,
     report::cancel,
@@ -74,8 +74,8 @@ pub(super) fn decide(world: &World, command: Command, by: &Actor, now: Timestamp
             let deployment = Deployment { spec, ..deployment.clone() };
             Ok(only(Change::DeploymentPut { deployment: Box::new(deployment) }))
         }
-        Command::Accept { deployment, plan, grants, allowed } => {
-            accept(world, &deployment, plan, &Named { grants, allowed }, by, now)
+        Command::Accept { deployment, plan, made, grants, allowed } => {
+            accept(world, &deployment, &Given { id: plan, made }, &Named { grants, allowed }, by, now)
         }
         Command::Pause { deployment, reason } => pause(world, &deployment, Some(reason)),
         Command::Resume { deployment } => pause(world, &deployment, None),

@@ -104,6 +104,60 @@ fn a_value_is_explained_through_every_hop() {
 }
 
 #[test]
+fn a_value_is_explained_through_so_many_hops() {
+    // As `src/why.rs` has it; the first producer is at hop 0.
+    const MOST: usize = 16;
+    let link = |at: usize| {
+        let from = at.checked_sub(1).map(|it| json!({"role": format!("r{it}"), "output": "out"}));
+        let inputs = from.map_or(json!({}), |it| json!({"in": {"schema": {}, "from": it}}));
+        role(&format!("r{at}"), json!({"inputs": inputs, "outputs": {"out": {"schema": {}}}}))
+    };
+    let mut stage = Stage::new(&["n1"], (0..=MOST + 2).map(link).collect());
+    stage.apply();
+    stage.settle(|_| json!("made"));
+    let last = |at: usize| {
+        let mut explained = why(&stage.world, &stage.id(&format!("r{at}@n1")), &name("in")).unwrap();
+        loop {
+            let mut producer = explained.producers.remove(0);
+            match producer.inputs.pop() {
+                Some(further) => explained = further,
+                None => return producer.id.local(),
+            }
+        }
+    };
+    assert_eq!(last(MOST + 1), "r0@n1", "to where it began");
+    assert_eq!(last(MOST + 2), "r1@n1", "and no further");
+}
+
+#[test]
+fn where_many_take_from_many_so_many_producers_are_followed() {
+    // As `src/why.rs` has it; each of five nodes takes from all five, layer by layer.
+    const MOST: usize = 10_000;
+    let nodes = ["n1", "n2", "n3", "n4", "n5"];
+    let layer = |at: usize| {
+        let from = at.checked_sub(1).map(|it| json!({"role": format!("r{it}"), "output": "out", "take": "all"}));
+        let inputs = from.map_or(json!({}), |it| json!({"in": {"schema": {}, "from": it}}));
+        role(&format!("r{at}"), json!({"inputs": inputs, "outputs": {"out": {"schema": {}}}}))
+    };
+    let mut stage = Stage::new(&nodes, (0..14).map(layer).collect());
+    stage.apply();
+    stage.settle(|_| json!("made"));
+    let named = |at: usize| {
+        let mut open = vec![why(&stage.world, &stage.id(&format!("r{at}@n1")), &name("in")).unwrap()];
+        let mut named = 0;
+        while let Some(explained) = open.pop() {
+            named += explained.producers.len();
+            open.extend(explained.producers.into_iter().flat_map(|it| it.inputs));
+        }
+        named
+    };
+    assert_eq!(named(5), 5 + 25 + 125 + 625 + 3_125, "all of them");
+    for layers in [6, 13] {
+        assert_eq!(named(layers), MOST, "and no more");
+    }
+}
+
+#[test]
 fn two_profiles_that_disagree_are_a_mistake() {
     let sized = role("sized", json!({"inputs": {"size": {"schema": {}, "from": {"deployment": "size"}}}}));
     let mut stage = Stage::new(&["n1"], vec![sized]);
@@ -148,7 +202,8 @@ fn a_plan_that_would_be_made_differently_now_is_stale() {
     );
     let old = plan(&stage.world, &demo()).unwrap();
     stage.set_size(7);
-    let accept = Command::Accept { deployment: demo(), plan: old.id, grants: Vec::new(), allowed: Vec::new() };
+    let accept =
+        Command::Accept { deployment: demo(), plan: old.id, made: None, grants: Vec::new(), allowed: Vec::new() };
     assert!(matches!(stage.command(accept), Err(Refusal::StalePlan { .. })));
     assert_eq!(stage.running(), [""; 0]);
 }
@@ -157,7 +212,8 @@ fn a_plan_that_would_be_made_differently_now_is_stale() {
 fn destructive_roles_need_a_grant() {
     let mut stage = Stage::new(&["n1"], vec![role("wipe", json!({"destructive": true}))]);
     let plan = plan(&stage.world, &demo()).unwrap();
-    let accept = |grants| Command::Accept { deployment: demo(), plan: plan.id, grants, allowed: Vec::new() };
+    let accept =
+        |grants| Command::Accept { deployment: demo(), plan: plan.id, made: None, grants, allowed: Vec::new() };
     assert!(matches!(stage.command(accept(Vec::new())), Err(Refusal::NotGranted { .. })));
     stage.command(accept(vec![name("wipe")])).unwrap();
     assert_eq!(stage.running(), ["wipe@n1"]);

@@ -36,6 +36,45 @@ fn something_upstream_failed() {
 }
 
 #[test]
+fn a_failure_is_found_so_far_up_and_beyond_that_the_neighbour_is_named() {
+    // As `src/judge.rs` has it; the first neighbour is at depth 0.
+    const DEEPEST: usize = 64;
+    let link = |at: usize| {
+        let requires: Vec<_> = at.checked_sub(1).map(|it| json!({"role": format!("r{it}")})).into_iter().collect();
+        role(&format!("r{at}"), json!({"requires": requires}))
+    };
+    let mut stage = Stage::new(&["n1"], (0..=DEEPEST + 2).map(link).collect());
+    stage.apply();
+    stage.fail("r0@n1", FailureKind::Error);
+    let local = |at: usize| format!("r{at}@n1");
+    let root = stage.id("r0@n1");
+    let blocked = (Standing::Blocked, WhoActs::You, Reason::UpstreamFailed { root });
+    assert_eq!(ask(&stage, &local(DEEPEST + 1)), blocked);
+    let unmet = vec![stage.id(&local(DEEPEST + 1))];
+    let waiting = (Standing::Waiting, WhoActs::Rebar, Reason::UpstreamWaiting { unmet, count: 1 });
+    assert_eq!(ask(&stage, &local(DEEPEST + 2)), waiting);
+}
+
+#[test]
+fn where_many_stand_on_many_each_is_looked_at_once() {
+    // There are 5 to the power of 19 ways from the last layer to the first.
+    let layer = |at: usize| {
+        let requires: Vec<_> =
+            at.checked_sub(1).map(|it| json!({"role": format!("r{it}"), "take": "all"})).into_iter().collect();
+        role(&format!("r{at}"), json!({"requires": requires}))
+    };
+    let nodes = ["n1", "n2", "n3", "n4", "n5"];
+    let mut stage = Stage::new(&nodes, (0..20).map(layer).collect());
+    stage.apply();
+    let unmet = nodes.map(|it| stage.id(&format!("r18@{it}"))).to_vec();
+    let waiting = (Standing::Waiting, WhoActs::Rebar, Reason::UpstreamWaiting { unmet, count: 5 });
+    assert_eq!(ask(&stage, "r19@n1"), waiting);
+    stage.fail("r0@n5", FailureKind::Error);
+    let root = stage.id("r0@n5");
+    assert_eq!(ask(&stage, "r19@n1"), (Standing::Blocked, WhoActs::You, Reason::UpstreamFailed { root }));
+}
+
+#[test]
 fn a_lock_is_held() {
     let lock = json!({"concurrency": {"lock": "apt"}});
     let mut stage = Stage::new(&["n1"], vec![role("a", lock.clone()), role("b", lock)]);

@@ -128,3 +128,61 @@ async fn ask_tcp(upstream: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
     stream.read_exact(&mut answer).await?;
     Ok(answer)
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_net::{BufDnsStreamHandle, xfer::Protocol};
+    use hickory_proto::{
+        op::Query,
+        rr::{Name, RecordType},
+    };
+    use hickory_server::server::ResponseHandle;
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    /// The name for which there is no room.
+    const REFUSED: &str = "more.example.";
+
+    /// What a client hears that asks for a name.
+    async fn heard(forwarder: &Forwarder, name: &str) -> ResponseCode {
+        let client = ([127, 0, 0, 1], 5_353).into();
+        let mut query = Message::query();
+        query.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::A));
+        let request = Request::from_bytes(query.to_vec().unwrap(), client, Protocol::Udp).unwrap();
+        let (handle, _answers) = BufDnsStreamHandle::new(client);
+        forwarder.answer(&request, ResponseHandle::new(client, handle, Protocol::Udp)).await.response_code
+    }
+
+    /// The query of a resolver for a name, and from where. It may have been asked for the one before more than once.
+    async fn asked(upstream: &UdpSocket, name: &str) -> (Message, SocketAddr) {
+        loop {
+            let mut bytes = [0; 512];
+            let (length, from) = upstream.recv_from(&mut bytes).await.unwrap();
+            let query = Message::from_vec(&bytes[..length]).unwrap();
+            let asked = query.queries[0].name().to_ascii();
+            assert_ne!(asked, REFUSED);
+            if asked == name {
+                return (query, from);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_queries_wait_for_others_at_one_time() {
+        let upstream = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let forwarder = Forwarder::new(vec![upstream.local_addr().unwrap()], Vec::new());
+        let others = u32::try_from(MAX_WAITING - 1).unwrap();
+        let _others = forwarder.waiting.try_acquire_many(others).unwrap();
+        // One after the other has the last place.
+        for name in ["one.example.", "two.example."] {
+            let meanwhile = async {
+                let (query, from) = asked(&upstream, name).await;
+                assert_eq!(heard(&forwarder, REFUSED).await, ResponseCode::ServFail);
+                upstream.send_to(&query.into_response().to_vec().unwrap(), from).await.unwrap();
+            };
+            let (answered, ()) = tokio::join!(heard(&forwarder, name), meanwhile);
+            assert_eq!(answered, ResponseCode::NoError);
+        }
+    }
+}

@@ -34,10 +34,46 @@ async fn get(mut stream: TcpStream, backend: SocketAddr, path: &str) -> Result<(
     let mut reader = BufReader::new(stream).take(MAX_STATUS_LINE);
     reader.read_until(b'\n', &mut line).await.map_err(|error| plain(&error))?;
     let line = String::from_utf8_lossy(&line);
-    let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split_whitespace().nth(1));
+    // What is cut short says less than it seems to.
+    let whole = line.strip_suffix('\n');
+    let status = whole.and_then(|it| it.strip_prefix("HTTP/1.")).and_then(|rest| rest.split_whitespace().nth(1));
     match status.and_then(|it| it.parse::<u16>().ok()) {
         Some(200..=399) => Ok(()),
         Some(status) => Err(format!("GET {path} answers with status {status}")),
         None => Err(format!("GET {path} is not answered in HTTP")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What comes of a check that is answered so, by somebody who then says nothing more and stays.
+    async fn answered(answer: &str) -> Result<(), String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let backend = listener.local_addr().unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0, "a request");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream
+        };
+        let how = HealthCheck::Http { path: "/".to_owned() };
+        let (result, _stays) = tokio::join!(check(backend, &how, Duration::from_secs(20)), server);
+        result
+    }
+
+    #[tokio::test]
+    async fn a_status_line_is_as_long_as_it_may_be() {
+        let line = |length: u64| {
+            let status = "HTTP/1.1 200 ";
+            format!("{status}{:x<1$}\n", "", usize::try_from(length).unwrap() - status.len() - 1)
+        };
+        assert_eq!(answered(&line(MAX_STATUS_LINE)).await, Ok(()));
+        for too_long in [line(MAX_STATUS_LINE + 1), line(9 * MAX_STATUS_LINE)] {
+            assert_eq!(answered(&too_long).await, Err("GET / is not answered in HTTP".to_owned()));
+        }
     }
 }

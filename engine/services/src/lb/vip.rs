@@ -229,3 +229,43 @@ fn reset(stream: &TcpStream) {
         tracing::debug!(%error, "a connection ends without a reset");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rebar_model::Span;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// Traffic to so many backends that seem to be up and refuse connections, and then one that takes them.
+    fn traffic(dead: usize, alive: SocketAddr) -> Traffic {
+        let traffic = Traffic::new(8, Duration::from_secs(20));
+        let refuses: SocketAddr = ([127, 0, 0, 1], 1).into();
+        for (number, address) in (0..).zip(std::iter::repeat_n(refuses, dead).chain([alive])) {
+            let id = ResourceId(format!("d/backend@n{number}").parse().unwrap());
+            let backend = Backend::new(id, address, Span::default());
+            backend.health().observe(Ok(()));
+            traffic.pool.add(Arc::new(backend));
+        }
+        traffic
+    }
+
+    async fn chosen(traffic: &Traffic) -> Option<SocketAddr> {
+        traffic.connect().await.map(|(lease, _)| lease.backend.address)
+    }
+
+    #[tokio::test]
+    async fn so_many_backends_are_tried_for_one_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let alive = listener.local_addr().unwrap();
+        assert_eq!(chosen(&traffic(MAX_TRIES - 1, alive)).await, Some(alive));
+
+        let traffic = traffic(MAX_TRIES, alive);
+        let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(door.local_addr().unwrap()).await.unwrap();
+        traffic.serve(door.accept().await.unwrap().0).await;
+        assert_eq!(traffic.refused(), 1);
+        assert_eq!(client.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(chosen(&traffic).await, Some(alive), "those that just failed come last");
+    }
+}

@@ -131,3 +131,57 @@ fn judge(status: u16, wanted: Option<u16>) -> Result<(), String> {
         None => Err(format!("it answers with status {status}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rebar_model::ResourceKind;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        task::JoinHandle,
+    };
+
+    use super::*;
+    use crate::wait::target::Target;
+
+    /// What is written at once.
+    const PIECE: usize = 1_024;
+
+    fn target() -> HttpTarget {
+        let url = "http://a/".to_owned();
+        match Target::read(&ResourceKind::WaitHttp { url, status: None, ca_pem: None }) {
+            Some(Ok(Target::Http(target))) => *target,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A server that answers with a head of this many bytes, and says how many of them were taken from it.
+    fn server(bytes: usize) -> (DuplexStream, JoinHandle<usize>) {
+        let (ours, mut theirs) = duplex(PIECE);
+        let (begin, end) = ("HTTP/1.1 200 OK\r\nx-long: ", "\r\n\r\n");
+        let head = format!("{begin}{}{end}", "x".repeat(bytes - begin.len() - end.len()));
+        let served = tokio::spawn(async move {
+            assert!(theirs.read(&mut [0; PIECE]).await.unwrap() > 0, "a request");
+            let mut taken = 0;
+            for piece in head.as_bytes().chunks(PIECE) {
+                if theirs.write_all(piece).await.is_err() {
+                    break;
+                }
+                taken += piece.len();
+            }
+            taken
+        });
+        (ours, served)
+    }
+
+    #[tokio::test]
+    async fn the_head_of_an_answer_is_as_long_as_it_may_be() {
+        let (stream, served) = server(MAX_HEAD);
+        assert_eq!(ask(stream, &target()).await, Ok(()));
+        assert_eq!(served.await.unwrap(), MAX_HEAD);
+        let (stream, served) = server(16 * MAX_HEAD);
+        assert_eq!(ask(stream, &target()).await, Err("it does not answer in HTTP".to_owned()));
+        // Some is on its way, and buffers grow in steps.
+        let taken = served.await.unwrap();
+        assert!(taken <= 2 * MAX_HEAD, "{taken}");
+    }
+}

@@ -26,7 +26,7 @@ use crate::{checks::Pace, outputs::outputs};
 /// How often and how patiently places are asked.
 const PACE: Pace = Pace { interval: Duration::from_secs(1), timeout: Duration::from_secs(5) };
 /// The most places that are asked at once.
-const MAX_AT_ONCE: usize = 64;
+pub(super) const MAX_AT_ONCE: usize = 64;
 
 /// Asks places outside until they answer.
 pub struct Waits {

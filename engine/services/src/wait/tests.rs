@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -25,7 +26,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::Waits;
+use super::{Waits, service::MAX_AT_ONCE};
 use crate::{
     checks::Pace,
     testing::{id, output, resource},
@@ -311,4 +312,30 @@ async fn what_cannot_be_asked_is_refused_with_a_reason() {
         let said = seen.refused.get(&wish.id()).unwrap_or_else(|| panic!("{wish:?} is not refused"));
         assert!(said.contains(reason) && !said.contains("secret"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn so_many_are_asked_at_one_time() {
+    let waits = patient(PATIENCE);
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let wishes: Vec<Resource> = (0..=MAX_AT_ONCE).map(|it| http(&format!("n{it}"), &url, None)).collect();
+    waits.reconcile(&wishes).await.unwrap();
+    let mut asked = Vec::new();
+    for _ in 0..MAX_AT_ONCE {
+        asked.push(timeout(PATIENCE, silent.accept()).await.unwrap().unwrap().0);
+    }
+    // All of them have had a turn by then, and whoever asks is known to the kernel.
+    for _ in 0..=MAX_AT_ONCE {
+        tokio::task::yield_now().await;
+    }
+    let silent = silent.into_std().unwrap();
+    assert_eq!(silent.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "one more than may be");
+    // When one has its answer, the last one has its turn.
+    let silent = TcpListener::from_std(silent).unwrap();
+    let answered = &mut asked[0];
+    assert!(answered.read(&mut [0; 1_024]).await.unwrap() > 0, "a request");
+    answered.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+    timeout(PATIENCE, silent.accept()).await.expect("the last one asks").unwrap();
+    waits.shutdown().await;
 }

@@ -96,7 +96,13 @@ pub fn run(args: &Args) -> Result<Vec<Figure>> {
         role: name(&format!("r{:03}", args.depth - 1))?,
         target: rebar_model::Target::Node(nodes[args.nodes / 2].clone()),
     };
-    let accept = Command::Accept { deployment: deployment()?, plan: first.id, grants: Vec::new(), allowed: Vec::new() };
+    let accept = Command::Accept {
+        deployment: deployment()?,
+        plan: first.id,
+        made: None,
+        grants: Vec::new(),
+        allowed: Vec::new(),
+    };
     drop(first);
     let progress = bare.command(accept)?;
     bare.carry_out(progress, &failing)?;

@@ -51,7 +51,7 @@ fn says(house: &House, what: &str) {
 fn goes_on(house: &House) {
     house.settle("demo");
     let node_roles: Vec<_> = (0..LINKS).flat_map(|link| NODES.map(|node| format!("{}@{node}", name(link)))).collect();
-    assert_whole(house, &node_roles, 1);
+    assert_whole(house, house, &node_roles, 1);
     house.rebar(&["node", "label", "n1", "touched=later"]).ok();
 }
 

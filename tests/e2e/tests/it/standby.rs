@@ -39,6 +39,13 @@ fn the_leader_is_killed_and_the_other_goes_on() {
     let (mut first, second, _agents) = in_the_middle();
     let refused = second.rebar(&["node", "label", "n1", "led=yes"]);
     assert!(refused.code != 0 && refused.err.contains("RB4030"), "a standby changes nothing: {refused:?}");
+    for verb in ["plan", "apply"] {
+        let refused = second.rebar(&[verb, "demo"]);
+        assert!(
+            refused.code != 0 && refused.err.contains("RB4030"),
+            "nor does it say that nothing changes: {refused:?}"
+        );
+    }
     first.kill_engine();
     leads(&second);
     for node in NODES {

@@ -1,6 +1,6 @@
 //! How diagnostics look, and what `-o json` gives.
 
-use rebar_manifest::{Package, Shelf, lint, render};
+use rebar_manifest::{File, Package, Shelf, lint, render};
 
 use crate::good;
 
@@ -47,6 +47,25 @@ fn a_long_line_is_cut() {
     let long = format!("summary: Use the store {}", "and more ".repeat(10));
     let package = good::mutated("roles/user/role.yaml", "summary: Use the store", &format!("{long}, sumary: x"));
     insta::assert_snapshot!(all(&package));
+}
+
+#[test]
+fn a_line_is_shown_whole_up_to_a_width() {
+    // As `src/render.rs` has it.
+    const WIDEST: usize = 120;
+    let shown = |width: usize| {
+        let line = format!("oops: {}", "x".repeat(width - "oops: ".len()));
+        let mut package = good::package();
+        let text = String::from_utf8(package.get("workload.yaml").unwrap().bytes.clone()).unwrap();
+        package.insert("workload.yaml", File::text(format!("{text}{line}\n"))).unwrap();
+        let all = all(&package);
+        let shown = all.lines().find_map(|it| it.split_once(" │ oops"));
+        (line, format!("oops{}", shown.expect("the line of the mistake").1))
+    };
+    let (line, seen) = shown(WIDEST);
+    assert_eq!(seen, line);
+    let (line, seen) = shown(WIDEST + 1);
+    assert_eq!(seen, format!("{}…", &line[..WIDEST]));
 }
 
 #[test]

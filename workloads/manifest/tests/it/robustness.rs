@@ -255,6 +255,24 @@ fn a_document_is_as_large_as_it_may_be() {
 }
 
 #[test]
+fn so_many_mistakes_in_the_notation_are_told() {
+    // As `src/yaml.rs` has it.
+    const MOST: usize = 50;
+    // A key that is written twice, so often, and an anchor behind them.
+    let told = |twice: usize| {
+        let mut package = good::package();
+        let text = String::from_utf8(package.get("workload.yaml").unwrap().bytes.clone()).unwrap();
+        let text = format!("{text}{}last: &name 1\n", "again: 1\n".repeat(twice + 1));
+        package.insert("workload.yaml", File::text(text)).unwrap();
+        let found = lint(&package, Shelf::EMPTY);
+        ["RB1004", "RB1005"].map(|code| found.iter().filter(|it| it.code.to_string() == code).count())
+    };
+    assert_eq!(told(MOST - 1), [MOST - 1, 1]);
+    assert_eq!(told(MOST), [MOST, 0], "the anchor is one too many");
+    assert_eq!(told(10 * MOST), [MOST, 0]);
+}
+
+#[test]
 fn templates_are_so_many_and_so_large() {
     // As `src/lint/templates.rs` has them.
     const MOST: usize = 64;
