@@ -87,11 +87,11 @@ enum Command {
     },
     /// Show the facts that the engine is told.
     Facts,
-    /// Run one attempt; started by the agent itself.
+    /// Run attempts, one after the other, whose numbers come on standard input; started by the agent itself.
     #[command(hide = true)]
     Supervise {
-        /// The directory of the attempt.
-        dir: PathBuf,
+        /// The agent's state directory.
+        state: PathBuf,
         /// What the logs of all attempts may take on disk together, in bytes.
         spools: u64,
     },
@@ -176,9 +176,9 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Trust { keys, state } => trust::pin(&State::open(&state)?, &keys),
         Command::Install { state } => install::install(&state),
         Command::Facts => helper::print(&crate::facts::collect(&crate::clock::boot_id(), None)),
-        Command::Supervise { dir, spools } => {
+        Command::Supervise { state, spools } => {
             log();
-            supervise::run(&dir, spools)
+            supervise::run(&State::at(&state)?, spools)
         }
         Command::OnTrial { parent, program, arguments } => boot::on_trial(parent, &program, &arguments),
         Command::RunAs { user, program, arguments } => user::run_as(&user, &program, &arguments),

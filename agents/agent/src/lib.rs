@@ -6,7 +6,7 @@
 //!   engine ◀── door (TLS, session, fetch) ── daemon ── link          one process, restarted at will
 //!                                              │ ▲
 //!                          starts, signals     ▼ │ knocks
-//!                                          supervise                 one process an attempt, restarted never
+//!                                          supervise                 a process that has one attempt, restarted never
 //!                                              │
 //!                                              ▼
 //!                                        the role's phases

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Messages that wait for the session; no more log is read while there are so many.
-const MAX_PENDING: usize = 64;
+pub(super) const MAX_PENDING: usize = 64;
 
 impl Daemon {
     pub(super) fn look_at_all(&mut self) {

@@ -53,10 +53,13 @@ use crate::{
 };
 
 mod attempt;
+mod crew;
 mod look;
 mod orders;
 mod reboot;
 mod start;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 
 /// How often attempts are looked at without a knock: supervisors that were killed do not knock.
@@ -210,7 +213,8 @@ impl Daemon {
         let fetcher = Arc::new(Fetcher::new(state.clone(), channel.subscribe()));
         let (ready, staged) = mpsc::channel(MAX_EVENTS);
         let stager = Stager { state: state.clone(), fetcher: fetcher.clone(), staged: ready };
-        let starter = Starter { state: state.clone(), boot_id: boot_id.clone(), spools, fetcher, reports };
+        let (crew, boot) = (Arc::default(), boot_id.clone());
+        let starter = Starter { state: state.clone(), boot_id: boot, spools, fetcher, crew, reports };
         let mut daemon = Self {
             state,
             boot_id,
@@ -279,6 +283,7 @@ impl Daemon {
         let mut look = ticks(LOOK_EVERY);
         let mut compare = ticks(FACTS_EVERY);
         let mut quiet = ticks(LOOK_EVERY);
+        let mut idle = ticks(LOOK_EVERY);
         let mut datagram = [0; 16];
         while self.candidate.is_none() {
             let outbound = self.line.as_ref().map(|line| line.opened.outbound.clone());
@@ -315,6 +320,7 @@ impl Daemon {
                 Some(_) = self.tasks.join_next() => {}
                 _ = look.tick(), if self.attempts.values().any(|attempt| attempt.stage.is_live()) => self.look_at_all(),
                 _ = compare.tick(), if self.line.is_some() => self.compare_facts(),
+                _ = idle.tick(), if !self.starter.crew.is_empty() => self.starter.crew.dismiss(),
                 _ = quiet.tick(), if self.line.is_some() => self.look_at_line(),
             }
         }

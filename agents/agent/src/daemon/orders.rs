@@ -93,10 +93,9 @@ impl Daemon {
     }
 
     pub(super) fn on_begun(&mut self, begun: Begun) {
-        let attempt = begun.attempt();
-        let Some(held) = self.attempts.get_mut(&attempt) else { return };
         match begun {
-            Begun::Started { at_ms, .. } => {
+            Begun::Started { attempt, at_ms } => {
+                let Some(held) = self.attempts.get_mut(&attempt) else { return };
                 let is_unwanted = matches!(&held.stage, Stage::Preparing(cancelled) if cancelled.is_cancelled());
                 held.stage = Stage::Supervised;
                 self.handle(Input::Local(Local::Started { attempt, at_ms }));
@@ -105,14 +104,21 @@ impl Daemon {
                 }
                 self.look(attempt);
             }
-            Begun::SupervisorEnded { .. } => {
-                if matches!(held.stage, Stage::Supervised) {
+            Begun::Left { attempt, supervisor } => {
+                if let Some(held) = self.attempts.get_mut(&attempt)
+                    && matches!(held.stage, Stage::Supervised)
+                {
                     held.stage = Stage::Adopted;
                 }
                 self.look(attempt);
                 self.look_for_the_lost(attempt);
+                // Nobody signals the supervisor of an attempt that has ended: only then can it have another.
+                let has_ended = self.attempts.get(&attempt).is_none_or(|held| matches!(held.stage, Stage::Ended));
+                if let Some(supervisor) = supervisor.filter(|_| has_ended) {
+                    self.starter.crew.keep(supervisor);
+                }
             }
-            Begun::Failed { result, .. } => self.end(attempt, result),
+            Begun::Failed { attempt, result } => self.end(attempt, result),
         }
     }
 

@@ -1,15 +1,13 @@
 //! Starting an attempt: content, directory, journal, supervisor, in this order. When the journal has it, it will be run once.
 
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, process::Stdio, sync::Arc};
+use std::sync::Arc;
 
 use rebar_proto::v1::{AttemptResult, Dispatch, FailureKind};
-use tokio::{
-    process::{Child, Command},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    daemon::crew::{Crew, Supervisor},
     disk::{
         content, journal,
         layout::{AttemptDir, State},
@@ -19,28 +17,15 @@ use crate::{
     user,
 };
 
-/// What supervisors have said of themselves is begun anew when it is longer than this many bytes.
-const MAX_WORDS: u64 = 1024 * 1024;
-
 /// What became of a start.
 #[derive(Debug)]
 pub(crate) enum Begun {
-    /// It is in the journal, and its supervisor runs.
+    /// It is in the journal, and a supervisor has it.
     Started { attempt: u64, at_ms: i64 },
-    /// The supervisor is gone; what it did is on disk.
-    SupervisorEnded { attempt: u64 },
+    /// No supervisor has it any more; what was done is on disk. The one that had it can have another, or is gone.
+    Left { attempt: u64, supervisor: Option<Supervisor> },
     /// It could not be started.
     Failed { attempt: u64, result: AttemptResult },
-}
-
-impl Begun {
-    pub(crate) fn attempt(&self) -> u64 {
-        match self {
-            Self::Started { attempt, .. } | Self::SupervisorEnded { attempt } | Self::Failed { attempt, .. } => {
-                *attempt
-            }
-        }
-    }
 }
 
 /// Starts attempts.
@@ -51,11 +36,12 @@ pub(crate) struct Starter {
     /// What the logs of all attempts may take on disk together, in bytes.
     pub(crate) spools: u64,
     pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) crew: Arc<Crew>,
     pub(crate) reports: mpsc::Sender<Begun>,
 }
 
 impl Starter {
-    /// Starts an attempt that has just been ordered, and stays until its supervisor is gone.
+    /// Starts an attempt that has just been ordered, and stays until its supervisor has left it.
     pub(crate) async fn start(self, dispatch: Dispatch, cancelled: CancellationToken) {
         let dir = self.state.attempt(dispatch.attempt);
         let fetched = tokio::select! {
@@ -72,18 +58,16 @@ impl Starter {
         }
     }
 
-    /// Starts the supervisor of an attempt that is in the journal, and stays until it is gone.
+    /// Gives an attempt that is in the journal to a supervisor, and stays until that has left it.
     pub(crate) async fn resume(self, dir: AttemptDir, at_ms: i64) {
         let attempt = dir.attempt();
-        let mut supervisor = match spawn(&self.state, &dir, self.spools) {
+        let supervisor = match self.crew.begin(&self.state, &dir, self.spools).await {
             Ok(supervisor) => supervisor,
             Err(error) => return self.fail(dir, &error).await,
         };
         self.report(Begun::Started { attempt, at_ms }).await;
-        if let Err(error) = supervisor.wait().await {
-            tracing::warn!(attempt, %error, "supervisor not waited for");
-        }
-        self.report(Begun::SupervisorEnded { attempt }).await;
+        let supervisor = supervisor.left().await;
+        self.report(Begun::Left { attempt, supervisor }).await;
     }
 
     async fn prepare(&self, dir: AttemptDir, dispatch: Dispatch) -> Result<i64, Error> {
@@ -129,25 +113,6 @@ fn prepare(state: &State, dir: &AttemptDir, dispatch: &Dispatch, boot_id: &str) 
         content::give_file(&dir.inputs(), user)?;
     }
     journal::enter(dir, dispatch, boot_id)
-}
-
-fn spawn(state: &State, dir: &AttemptDir, spools: u64) -> Result<Child, Error> {
-    let path = state.supervisors_log();
-    let words = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).at(&path)?;
-    if words.metadata().at(&path)?.len() > MAX_WORDS {
-        words.set_len(0).at(&path)?;
-    }
-    let second = words.try_clone().at(&path)?;
-    Command::new("/proc/self/exe")
-        .arg("supervise")
-        .arg(dir.root())
-        .arg(spools.to_string())
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(words)
-        .stderr(second)
-        .spawn()
-        .at("/proc/self/exe")
 }
 
 #[cfg(test)]

@@ -45,6 +45,11 @@ impl State {
         Ok(state)
     }
 
+    /// The directory of an agent that runs, as it is.
+    pub fn at(root: &Path) -> Result<Self, Error> {
+        Ok(Self { root: fs::canonicalize(root).at(root)? })
+    }
+
     /// Keeps a second agent out for as long as the file is open.
     pub fn lock(&self) -> Result<File, Error> {
         let path = self.root.join("lock");
@@ -145,17 +150,6 @@ pub struct AttemptDir {
 }
 
 impl AttemptDir {
-    /// The attempt that a path names; what a supervisor is started with.
-    pub fn from_path(path: &Path) -> Result<Self, Error> {
-        let broken = |reason: &str| Error::Broken { path: path.to_owned(), reason: reason.to_owned() };
-        let root = fs::canonicalize(path).at(path)?;
-        let attempt = root.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-        let attempt = attempt.ok_or_else(|| broken("not the directory of an attempt"))?;
-        let state =
-            root.parent().and_then(Path::parent).ok_or_else(|| broken("has no state directory above"))?.to_owned();
-        Ok(Self { attempt, root, state })
-    }
-
     /// Makes the directories that the role and its supervisor need, anew.
     pub fn create(&self) -> Result<(), Error> {
         self.remove()?;

@@ -156,3 +156,30 @@ pub fn prune(state: &State, keep: &[&str]) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_as_large_as_it_may_be() {
+        let home = tempfile::tempdir().expect("directory");
+        let state = State::open(&home.path().join("state")).expect("state");
+        let program = home.path().join("program");
+        // A file that has a length and nothing in it.
+        let file = File::create(&program).expect("program");
+        file.set_len(MAX_PROGRAM).expect("length");
+        let sha256 = digest(&program).expect("digest");
+        let statement = serde_json::json!({
+            "kind": "rebar-agent-release", "version": "1.2.3", "platform": "linux/amd64", "sha256": sha256,
+        });
+        let signed = Signed { statement: statement.to_string(), key: String::new(), signature: String::new() };
+        let statement = signed.read().expect("statement");
+        let shelved = put(&state, &signed, &statement, &program).expect("shelved");
+        assert_eq!(fs::metadata(&shelved.program).expect("there").len(), MAX_PROGRAM);
+        file.set_len(MAX_PROGRAM + 1).expect("length");
+        let refused = put(&state, &signed, &statement, &program).expect_err("one byte too many").to_string();
+        assert_eq!(refused, format!("the program has {} bytes, and {MAX_PROGRAM} are the most", MAX_PROGRAM + 1));
+        assert_eq!(Shelved::find(&state, &sha256), Some(shelved), "what was there stays");
+    }
+}

@@ -115,12 +115,13 @@ pub fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::layout::State;
 
     fn read(text: &str) -> Result<Control, String> {
         let state = tempfile::tempdir().expect("directory");
         let root = state.path().join("attempts/1");
         std::fs::create_dir_all(root.join("io")).expect("directory");
-        let dir = AttemptDir::from_path(&root).expect("attempt");
+        let dir = State::at(state.path()).expect("state").attempt(1);
         std::fs::write(dir.control(), text).expect("written");
         Control::read(&dir).expect("readable")
     }

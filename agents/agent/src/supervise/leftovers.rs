@@ -14,21 +14,43 @@ pub(crate) async fn end(group: Option<Pid>) {
     if let Some(group) = group {
         let _ = kill_process_group(group, Signal::KILL);
     }
-    for _ in 0..MAX_ROUNDS {
-        loop {
-            match wait(WaitOptions::NOHANG) {
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                // There is nobody left to wait for.
-                Err(_) => return,
-            }
+    if repeat(round).await == Left::Some {
+        tracing::warn!("leftovers of a phase do not die");
+    }
+}
+
+/// Who is left after a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nobody,
+    Some,
+}
+
+/// Takes note of those that have ended, and kills the others.
+fn round() -> Left {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            // There is nobody left to wait for.
+            Err(_) => return Left::Nobody,
         }
-        for child in children() {
-            let _ = kill_process(child, Signal::KILL);
+    }
+    for child in children() {
+        let _ = kill_process(child, Signal::KILL);
+    }
+    Left::Some
+}
+
+/// Goes through rounds until nobody is left, or there have been too many.
+async fn repeat(mut round: impl FnMut() -> Left) -> Left {
+    for _ in 0..MAX_ROUNDS {
+        if round() == Left::Nobody {
+            return Left::Nobody;
         }
         tokio::time::sleep(PAUSE).await;
     }
-    tracing::warn!("leftovers of a phase do not die");
+    Left::Some
 }
 
 /// Kills every process that carries the mark of an attempt: for when its supervisor is gone, and its children are anybody's.
@@ -44,6 +66,11 @@ pub fn end_marked(mark: &str) {
             let _ = kill_process(pid, Signal::KILL);
         }
     }
+}
+
+/// Whether this process has a child, ended or not.
+pub(crate) fn are_left() -> bool {
+    round() == Left::Some
 }
 
 fn children() -> Vec<Pid> {
@@ -73,4 +100,25 @@ fn from_process_table() -> Vec<Pid> {
         .filter(parent_is_me)
         .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of processes that die in this round, and how many rounds there are.
+    async fn dying_in(last: u32) -> (Left, u32) {
+        let mut rounds = 0;
+        let left = repeat(|| {
+            rounds += 1;
+            if rounds == last { Left::Nobody } else { Left::Some }
+        });
+        (left.await, rounds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_die_in_so_many_rounds_is_left() {
+        assert_eq!(dying_in(MAX_ROUNDS).await, (Left::Nobody, MAX_ROUNDS));
+        assert_eq!(dying_in(MAX_ROUNDS + 1).await, (Left::Some, MAX_ROUNDS));
+    }
 }

@@ -111,3 +111,28 @@ impl Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::budget::MAX_SPOOLS;
+    use crate::disk::layout::State;
+
+    #[test]
+    fn the_last_line_is_cut_where_it_is_too_long_and_the_log_has_all_of_it() {
+        let state = tempfile::tempdir().expect("directory");
+        let root = state.path().join("attempts/1");
+        std::fs::create_dir_all(&root).expect("directory");
+        let dir = State::at(state.path()).expect("state").attempt(1);
+        let mut log = Log::open(&dir, Budget::of(&dir, MAX_SPOOLS), Knock::new(&dir)).expect("log");
+        let (fits, too_long) = ("a".repeat(MAX_LAST_LINE), "b".repeat(MAX_LAST_LINE + 1));
+        for (line, last) in [(&fits, fits.as_str()), (&too_long, &too_long[..MAX_LAST_LINE])] {
+            log.write(Phase::Apply, format!("{line}\n").as_bytes()).expect("written");
+            assert_eq!(log.last_line(), last);
+        }
+        let mut reader = spool::Reader::new(&dir.log(), 0);
+        let records = std::iter::from_fn(|| reader.next(usize::MAX).expect("readable"));
+        let all: Vec<u8> = records.flat_map(|record| record.data).collect();
+        assert_eq!(String::from_utf8(all).expect("text"), format!("{fits}\n{too_long}\n"));
+    }
+}

@@ -1,7 +1,11 @@
-//! The process that runs one attempt. It is not the agent's child in any way that matters: it has its own session, writes what
-//! happens to the attempt's directory, and goes on when the agent is restarted or replaced.
+//! The process that runs an attempt, and then another if the agent has one for it. It is not the agent's child in any way that matters:
+//! it has its own session, writes what happens to the attempt's directory, and goes on to the attempt's end when the agent is restarted
+//! or replaced.
 
-use std::{os::unix::net::UnixDatagram, path::Path};
+use std::{
+    io::{self, BufRead, Write},
+    os::unix::net::UnixDatagram,
+};
 
 use rebar_proto::v1::{AttemptResult, Dispatch, Failed, FailureKind, Phase, attempt_result};
 use rustix::process::{Resource, Rlimit};
@@ -14,7 +18,7 @@ use crate::{
         budget::Budget,
         content, durable,
         journal::{self, Entry},
-        layout::AttemptDir,
+        layout::{AttemptDir, State},
         status::{self, Status},
     },
     error::{Context, Error, is_full_disk},
@@ -38,19 +42,48 @@ const OPEN_FILES: u64 = 65_536;
 /// More reboots than this are not a plan.
 const MAX_REBOOTS: u32 = 10;
 
-/// Runs the attempt in this directory to its end, or to its reboot. The logs of all attempts may take so many bytes together.
-pub fn run(path: &Path, spools: u64) -> Result<(), Error> {
-    let dir = AttemptDir::from_path(path)?;
+/// Runs the attempts whose numbers come on standard input, a line each, and says after each with a byte that there may be another. Ends
+/// when there will be none: the agent has no use for it any more, or is gone. The logs of all attempts may take so many bytes together.
+pub fn run(state: &State, spools: u64) -> Result<(), Error> {
     // A terminal or a service that ends must not take the attempt with it. It fails only for the leader of a group.
     let _ = rustix::process::setsid();
-    let _lock = status::lock(&dir)?;
-    let Some((dispatch, entry)) = journal::read(&dir)? else {
-        return Err(Error::Broken { path: dir.dispatch(), reason: "there is no order".to_owned() });
-    };
-    let Some(status) = begin(&dir, &entry, &dispatch.user)? else { return Ok(()) };
     prepare_process();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().at("/proc/self")?;
-    runtime.block_on(attempt(&dir, &dispatch, status, &Budget::of(&dir, spools)))
+    for line in io::stdin().lock().lines() {
+        let line = line.at("/proc/self/fd/0")?;
+        let attempt = line.parse().map_err(|_| Error::Setup(format!("{line:?} is not the number of an attempt")))?;
+        let after = runtime.block_on(attempt_in(&state.attempt(attempt), spools))?;
+        // What does not die would be taken for the next attempt's.
+        if after == After::NoOther || leftovers::are_left() || say_that_it_waits().is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn say_that_it_waits() -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(b".")?;
+    out.flush()
+}
+
+/// Whether a supervisor can have another attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Another,
+    NoOther,
+}
+
+/// Runs the attempt in this directory to its end, or to its reboot.
+async fn attempt_in(dir: &AttemptDir, spools: u64) -> Result<After, Error> {
+    let _lock = status::lock(dir)?;
+    let Some((dispatch, entry)) = journal::read(dir)? else {
+        return Err(Error::Broken { path: dir.dispatch(), reason: "there is no order".to_owned() });
+    };
+    match begin(dir, &entry, &dispatch.user)? {
+        Some(status) => attempt(dir, &dispatch, status, &Budget::of(dir, spools)).await,
+        None => Ok(After::NoOther),
+    }
 }
 
 /// Marks the attempt as begun. Nothing, when it may not be run: it has ended, or was begun by a supervisor that is gone.
@@ -108,7 +141,7 @@ fn prepare_process() {
     let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
-async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status, budget: &Budget) -> Result<(), Error> {
+async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status, budget: &Budget) -> Result<After, Error> {
     let knock = Knock::new(dir);
     let cancelled = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).at("/proc/self")?;
@@ -125,7 +158,7 @@ async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status, budget: 
         Ok(Ended::Failed(failed)) => attempt_result::Outcome::Failed(failed),
         Ok(Ended::Reboot) => {
             knock.knock();
-            return Ok(());
+            return Ok(After::NoOther);
         }
         Err(error) => attempt_result::Outcome::Failed(setup_failure(dir, &error)),
     };
@@ -145,7 +178,8 @@ async fn attempt(dir: &AttemptDir, dispatch: &Dispatch, status: Status, budget: 
     }
     keep(dir, &result, budget)?;
     knock.knock();
-    dir.remove_inputs()
+    dir.remove_inputs()?;
+    Ok(After::Another)
 }
 
 /// Makes the result durable. Logs give way to it: it can be made up for by nothing.

@@ -63,13 +63,14 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::layout::State;
 
     #[test]
     fn outputs_are_as_large_as_the_engine_takes_them() {
         let state = tempfile::tempdir().expect("directory");
         let root = state.path().join("attempts/1");
         std::fs::create_dir_all(root.join("io")).expect("directory");
-        let dir = AttemptDir::from_path(&root).expect("attempt");
+        let dir = State::at(state.path()).expect("state").attempt(1);
         let write = |length: usize| {
             let text = format!("{{\"a\":\"{}\"}}", "x".repeat(length - "{\"a\":\"\"}".len()));
             std::fs::write(dir.outputs(), text).expect("written");

@@ -332,13 +332,14 @@ fn finish(dir: &AttemptDir, dispatch: &Dispatch, status: &Status, log: &mut Log)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::layout::State;
 
     #[test]
     fn a_role_may_ask_for_so_many_reboots() {
         let state = tempfile::tempdir().expect("directory");
         let root = state.path().join("attempts/1");
         std::fs::create_dir_all(root.join("io")).expect("directory");
-        let dir = AttemptDir::from_path(&root).expect("attempt");
+        let dir = State::at(state.path()).expect("state").attempt(1);
         let after = |reboots| reboot(&dir, Phase::Apply, 1, Status { reboots, ..Status::default() }).expect("written");
         assert!(matches!(after(MAX_REBOOTS - 1), Ended::Reboot));
         let Ended::Failed(failed) = after(MAX_REBOOTS) else { panic!("one more than may be") };

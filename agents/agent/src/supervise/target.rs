@@ -226,6 +226,7 @@ fn is_missing(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::layout::State;
 
     fn template(path: &str, target: &str) -> Template {
         Template { path: path.to_owned(), target: target.to_owned() }
@@ -283,5 +284,33 @@ mod tests {
         assert!(fs::symlink_metadata(&path).expect("there").is_file() && target.is_so().expect("looked"));
         let directory = Target { path: home.path().to_owned(), text: Vec::new(), mode: OPEN };
         assert!(directory.write(7).expect_err("directory").to_string().ends_with("is a directory"));
+    }
+
+    /// What differs for a file that is not there yet, and how much of that is shown.
+    fn shown(text: &str) -> (String, String) {
+        let home = tempfile::tempdir().expect("directory");
+        let root = home.path().join("attempts/1");
+        fs::create_dir_all(root.join("io")).expect("directory");
+        let dir = State::at(home.path()).expect("state").attempt(1);
+        let target = Target { path: home.path().join("file.conf"), text: text.as_bytes().to_vec(), mode: OPEN };
+        let whole = target.difference().expect("difference");
+        Targets { all: vec![target], attempt: 1, is_shown: true }.show_difference(&dir).expect("shown");
+        (whole, fs::read_to_string(dir.diff()).expect("text"))
+    }
+
+    #[test]
+    fn the_difference_is_cut_where_it_is_too_long() {
+        let around = shown("\n").0.len() - 1;
+        let line = |letter: &str, bytes: usize| letter.repeat(bytes / letter.len()) + "\n";
+        let (whole, shown_of_it) = shown(&line("x", MAX_DIFF - around - 1));
+        assert_eq!(whole.len(), MAX_DIFF);
+        assert!(shown_of_it == whole, "up to the limit all is shown");
+        let (whole, shown_of_it) = shown(&line("x", MAX_DIFF - around));
+        assert_eq!((whole.len(), shown_of_it.len()), (MAX_DIFF + 1, MAX_DIFF));
+        assert!(whole.starts_with(&shown_of_it));
+        // A letter is shown or not, and never half of it.
+        let (whole, shown_of_it) = shown(&line("\u{1f980}", 2 * MAX_DIFF));
+        assert!((MAX_DIFF - 3..=MAX_DIFF).contains(&shown_of_it.len()), "{}", shown_of_it.len());
+        assert!(whole.starts_with(&shown_of_it));
     }
 }

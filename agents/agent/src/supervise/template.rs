@@ -175,6 +175,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::disk::layout::State;
 
     fn inputs() -> Map<String, Value> {
         let inputs = json!({
@@ -247,5 +248,40 @@ mod tests {
     fn a_text_has_a_bound() {
         let source = "{% for i in range(end=2000) %}{% for j in range(end=100) %}0123456789{% endfor %}{% endfor %}";
         check(source, Err(&format!(": it becomes more than {MAX_RENDERED} bytes")));
+    }
+
+    #[test]
+    fn a_template_is_as_large_as_it_may_be() {
+        let state = tempfile::tempdir().expect("directory");
+        let root = state.path().join("attempts/1");
+        fs::create_dir_all(root.join("work")).expect("directory");
+        let dir = State::at(state.path()).expect("state").attempt(1);
+        let template = Template { path: "unit".to_owned(), target: "/etc/unit".to_owned() };
+        let render_of = |bytes: u64| {
+            let source = "x".repeat(usize::try_from(bytes).expect("size"));
+            fs::write(dir.work().join("unit"), &source).expect("template");
+            (source, render(&dir, &template, &inputs(), Words::Open))
+        };
+        let (source, rendered) = render_of(MAX_TEMPLATE);
+        assert!(rendered.expect("rendered") == source.as_bytes());
+        let (source, refused) = render_of(MAX_TEMPLATE + 1);
+        let expected = format!("template unit has {} bytes, more than {MAX_TEMPLATE}", source.len());
+        assert_eq!(refused.expect_err("one byte too many").to_string(), expected);
+    }
+
+    #[test]
+    fn a_quotation_is_cut_where_it_is_too_long() {
+        let hidden = "cannot be rendered; why is not shown, since the role has secret inputs";
+        for length in [MAX_QUOTED, MAX_QUOTED + 1] {
+            let says = "\u{fc}".repeat(length - "throw(message=\"\")".len());
+            let expression = format!("throw(message=\"{says}\")");
+            assert_eq!(expression.chars().count(), length);
+            let quoted: String = expression.chars().take(MAX_QUOTED).collect();
+            check_with(
+                Words::Guarded,
+                &format!("{{{{ {expression} }}}}"),
+                Err(&format!(", line 1: `{quoted}` {hidden}")),
+            );
+        }
     }
 }

@@ -50,8 +50,13 @@ impl Setup {
         self.engine.result(attempt).await
     }
 
+    /// An order for a role with this script as its apply phase.
+    pub fn script(&self, attempt: u64, script: &str) -> Dispatch {
+        self.order(attempt, &[("apply.sh", script)], vec![phase(Phase::Apply, "apply.sh")])
+    }
+
     /// Runs a script as the apply phase.
     pub async fn apply(&self, attempt: u64, script: &str) -> AttemptResult {
-        self.run(self.order(attempt, &[("apply.sh", script)], vec![phase(Phase::Apply, "apply.sh")])).await
+        self.run(self.script(attempt, script)).await
     }
 }
