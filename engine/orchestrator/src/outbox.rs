@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use rebar_model::{
-    Attempt, AttemptId, BuiltinAction, Ident, NodeName, NodeRole, PhaseSpec, RebootPolicy, ReleasePlatform, RoleSpec,
-    Runner, SecretRef, secret_refs,
+    Attempt, AttemptId, AttemptKind, BuiltinAction, Ident, Mode, NodeName, NodeRole, PhaseSpec, RebootPolicy,
+    ReleasePlatform, RoleSpec, Runner, SecretRef, World, secret_refs,
 };
 use rebar_ports::{AgentCommand, PhaseWork, StoreError, UpgradeOrder, Work};
 use rebar_scheduler::Effect;
@@ -46,7 +46,7 @@ pub(crate) async fn run(shared: SharedRef, mut effects: mpsc::Receiver<Effect>, 
 }
 
 /// The release that an agent is to become; none if nobody waits for it any more.
-fn upgrade(world: &rebar_model::World, node: &NodeName) -> Option<UpgradeOrder> {
+fn upgrade(world: &World, node: &NodeName) -> Option<UpgradeOrder> {
     let step = world.agents().get(node)?.step.as_ref().filter(|it| it.state.is_under_way())?;
     let upgrade = world.agent_upgrade().filter(|it| it.no == step.upgrade)?;
     let platform = ReleasePlatform::of(world.nodes().get(node)?.facts.as_ref()?)?;
@@ -73,7 +73,7 @@ async fn dispatch(shared: &SharedRef, node: &NodeName, attempt: AttemptId) {
 }
 
 /// The work of an attempt, secrets still as references; none if it is not under way any more.
-fn prepare(world: &rebar_model::World, attempt: AttemptId) -> Option<Work> {
+fn prepare(world: &World, attempt: AttemptId) -> Option<Work> {
     let attempt = world.attempts().get(&attempt)?;
     let node_role = world.node_role(&attempt.node_role)?;
     // The plan may be another one by now; the attempt is what it was when it was decided.
@@ -89,7 +89,7 @@ fn prepare(world: &rebar_model::World, attempt: AttemptId) -> Option<Work> {
         node_role: attempt.node_role.clone(),
         kind: attempt.kind,
         content: attempt.content,
-        phases: phases(role, attempt),
+        phases: phases(role, attempt, is_wipe(world, attempt)),
         inputs: inputs(attempt),
         secret_inputs: secret_inputs(attempt, node_role),
         secret_outputs: role.outputs.iter().filter(|(_, it)| it.secret).map(|(name, _)| name.clone()).collect(),
@@ -101,16 +101,25 @@ fn prepare(world: &rebar_model::World, attempt: AttemptId) -> Option<Work> {
     })
 }
 
-fn phases(role: &RoleSpec, attempt: &Attempt) -> Vec<PhaseWork> {
+/// Whether an attempt is one of many that undo everything of their deployment.
+fn is_wipe(world: &World, attempt: &Attempt) -> bool {
+    let deployment = world.deployments().get(&attempt.node_role.deployment);
+    attempt.kind == AttemptKind::Undo && deployment.is_some_and(|it| it.mode != Mode::Converging)
+}
+
+fn phases(role: &RoleSpec, attempt: &Attempt, is_wipe: bool) -> Vec<PhaseWork> {
     let phases = attempt.phases.iter().filter_map(|phase| {
         let spec = role.phases.get(*phase)?;
+        let mut env = spec.env.clone();
+        // A role need not ask others to take over from it when those go as well.
+        env.extend(is_wipe.then(|| ("REBAR_WIPE".to_owned(), "1".to_owned())));
         Some(PhaseWork {
             phase: *phase,
             run: spec.run.clone(),
             timeout: spec.timeout.unwrap_or(PhaseSpec::DEFAULT_TIMEOUT),
             every: spec.every,
             successes: spec.successes.unwrap_or(1),
-            env: spec.env.clone(),
+            env,
         })
     });
     phases.collect()

@@ -6,8 +6,8 @@ set -eu
 left=/var/lib/rebar-swarm/left
 command -v docker >/dev/null || exit 0
 state=$(membership) || exit 75
-case $state in
-"inactive "*) ;;
+case ${REBAR_WIPE:+wipe }$state in
+*"inactive "*) ;;
 "active false")
     # Written down before: once out of the swarm the node knows neither.
     mkdir -p "$(dirname "$left")"

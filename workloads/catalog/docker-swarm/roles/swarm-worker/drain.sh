@@ -6,6 +6,8 @@ set -eu
 command -v docker >/dev/null || exit 0
 state=$(membership) || exit 75
 [ "$state" = active ] || exit 0
+# There is no elsewhere when the whole swarm goes.
+[ -z "${REBAR_WIPE-}" ] || exit 0
 id=$(node_id)
 
 # With no manager left nobody can move anything; the node may still go.

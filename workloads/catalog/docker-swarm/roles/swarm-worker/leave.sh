@@ -6,7 +6,10 @@ set -eu
 left=/var/lib/rebar-swarm/left
 command -v docker >/dev/null || exit 0
 state=$(membership) || exit 75
-if [ "$state" != inactive ]; then
+if [ "$state" != inactive ] && [ -n "${REBAR_WIPE-}" ]; then
+    # The managers go as well: hundreds of workers need not ask them to be forgotten.
+    docker swarm leave --force
+elif [ "$state" != inactive ]; then
     # Written down before: once out of the swarm the node does not know its id.
     mkdir -p "$(dirname "$left")"
     node_id >"$left"
