@@ -48,8 +48,6 @@ pub(crate) const LOG_LINE: usize = 400;
 pub(crate) const NAMED: usize = 20;
 /// How far up a cause is followed.
 pub(crate) const MAX_DEPTH: usize = 64;
-/// Changes looked at for one page of revisions.
-pub(crate) const REVISION_SCAN: u32 = 50_000;
 /// The longest value shown in a line, in characters.
 pub(crate) const SHOWN: usize = 60;
 /// The longest name of a token.

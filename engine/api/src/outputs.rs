@@ -15,7 +15,7 @@ pub(crate) struct Output {
 
 /// The outputs of a deployment. They are those of the workload version that was applied last.
 pub(crate) fn outputs(world: &World, deployment: &Deployment) -> Vec<Output> {
-    let applied = world.revision(&deployment.name).map_or(&deployment.spec, |it| &it.spec);
+    let applied = world.revision(&deployment.name).map_or(&deployment.spec, |it| &it.wishes.spec);
     let Some(workload) = world.workloads().get(&applied.workload) else { return Vec::new() };
     let declared = workload.spec.outputs.iter();
     declared

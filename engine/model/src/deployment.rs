@@ -1,12 +1,15 @@
-//! A workload version bound to nodes and parameters. Its wishes are a [`DeploymentSpec`]; each accepted plan makes a
-//! [`Revision`]. The node-roles of a revision live in `node_role.rs`.
+//! A workload version bound to nodes and parameters. Its wishes are a [`DeploymentSpec`] and the parameters of its level; each accepted
+//! plan makes a [`Revision`], which never changes. The node-roles of a revision live in `node_role.rs`.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::{Actor, DeploymentName, Digest, GroupName, NodeName, NodeRoleId, ProfileName, RevisionNo, RoleName};
+use crate::{
+    Action, Actor, DeploymentName, Digest, GroupName, Ident, NodeName, NodeRoleId, ProfileName, RevisionNo, RoleName,
+};
 
 /// What people wish for: changed freely, made true by the next accepted plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,15 @@ pub struct DeploymentSpec {
     pub groups: BTreeMap<GroupName, Vec<NodeName>>,
     /// The profiles whose parameters it takes.
     pub profiles: Vec<ProfileName>,
+}
+
+/// All that a deployment asks for: what a plan is made towards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wishes {
+    /// The workload version and its nodes.
+    pub spec: DeploymentSpec,
+    /// The parameters of the deployment's own level; a secret as its reference.
+    pub parameters: BTreeMap<Ident, Value>,
 }
 
 /// A workload version bound to nodes and parameters.
@@ -52,7 +64,7 @@ pub enum Mode {
     Destroying,
 }
 
-/// An accepted plan.
+/// An accepted plan: what was asked for, by whom, and what it came to. It never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Revision {
     /// Of which deployment.
@@ -60,7 +72,9 @@ pub struct Revision {
     /// Its number.
     pub no: RevisionNo,
     /// The wishes that it was made from.
-    pub spec: DeploymentSpec,
+    pub wishes: Wishes,
+    /// The earlier revision whose wishes these are again, if it was accepted to go back to that.
+    pub restores: Option<RevisionNo>,
     /// The id of the plan.
     pub plan: Digest,
     /// Who accepted it.
@@ -68,5 +82,14 @@ pub struct Revision {
     /// When.
     pub at: Timestamp,
     /// The node-roles that it changes.
-    pub touched: Vec<NodeRoleId>,
+    pub touched: Vec<Touched>,
+}
+
+/// What a revision does with a node-role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touched {
+    /// Which one.
+    pub id: NodeRoleId,
+    /// What happens to it.
+    pub action: Action,
 }

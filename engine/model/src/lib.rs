@@ -34,7 +34,7 @@ pub use agent::{Agent, AgentUpgrade, StepState, UpgradeFailure, UpgradeNo, Upgra
 pub use attempt::{Attempt, AttemptKind, Failure, FailureKind, Outcome, Phase, Report, ResolvedInput};
 pub use builtin::{BuiltinPort, BuiltinPorts, PortType};
 pub use change::{Actor, Change, Record};
-pub use deployment::{Deployment, DeploymentSpec, Mode, Revision};
+pub use deployment::{Deployment, DeploymentSpec, Mode, Revision, Touched, Wishes};
 pub use digest::{Digest, InvalidDigest};
 pub use expression::{ExpressionTooLarge, bound_expression};
 pub use id::{AttemptId, Epoch, RevisionNo, Seq};

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    DeploymentName, DeploymentSpec, Digest, Ident, NodeName, NodeRoleId, NodeRoleSpec, OnChange, RevisionNo, RoleName,
-    Take,
+    DeploymentName, Digest, Ident, NodeName, NodeRoleId, NodeRoleSpec, OnChange, RevisionNo, RoleName, Take, Wishes,
 };
 
 /// The resolved graph of a deployment's next revision.
@@ -21,7 +20,7 @@ pub struct Plan {
     /// The revision that it starts from.
     pub base: RevisionNo,
     /// The wishes that it was made from.
-    pub spec: DeploymentSpec,
+    pub wishes: Wishes,
     /// Which node holds each `leader` role.
     pub leaders: BTreeMap<RoleName, NodeName>,
     /// Every node-role, in an order in which they could run.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use rebar_manifest::Package;
 use rebar_model::{
-    Actor, AttemptId, DeploymentName, Node, NodeName, Phase, Plan, ProfileName, ProviderKind, ResourceId, Seq,
+    Actor, AttemptId, DeploymentName, Node, NodeName, Phase, Plan, ProfileName, ProviderKind, ResourceId, Seq, Wishes,
     Workload, World,
 };
 use rebar_ports::{Logs, Store};
@@ -89,11 +89,11 @@ impl Handle {
         self.shared.read(look)
     }
 
-    /// What applying the wishes of a deployment would change; changes nothing. Refused by an engine that stands by: what it knows may
+    /// What applying the wishes of a deployment, or others in their place, would change; changes nothing. Refused by an engine that stands by: what it knows may
     /// be a moment old, and that nothing would change is what people act on.
-    pub fn plan(&self, name: &DeploymentName) -> Result<Arc<Plan>, EngineError> {
+    pub fn plan(&self, name: &DeploymentName, wishes: Option<&Wishes>) -> Result<Arc<Plan>, EngineError> {
         self.shared.intake()?;
-        Ok(self.shared.propose(name).map_err(Refusal::BadPlan)?)
+        Ok(self.shared.propose(name, wishes).map_err(Refusal::BadPlan)?)
     }
 
     /// The time now.

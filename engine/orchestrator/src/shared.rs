@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use rebar_model::{AttemptId, DeploymentName, Digest, Plan, ResourceId, Seq, World};
-use rebar_scheduler::{PlanError, plan};
+use rebar_model::{AttemptId, DeploymentName, Digest, Plan, ResourceId, Seq, Wishes, World};
+use rebar_scheduler::{PlanError, plan, plan_towards};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
@@ -78,9 +78,13 @@ impl Shared {
         look(&self.world.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes a plan, and remembers it for who accepts it.
-    pub fn propose(&self, name: &DeploymentName) -> Result<Arc<Plan>, Vec<PlanError>> {
-        let (applied, plan) = self.read(|world| (world.applied(), plan(world, name)));
+    /// Makes a plan, towards what is wished for now or something else, and remembers it for who accepts it.
+    pub fn propose(&self, name: &DeploymentName, wishes: Option<&Wishes>) -> Result<Arc<Plan>, Vec<PlanError>> {
+        let make = |world: &World| match wishes {
+            Some(wishes) => plan_towards(world, name, wishes),
+            None => plan(world, name),
+        };
+        let (applied, plan) = self.read(|world| (world.applied(), make(world)));
         let plan = Arc::new(plan?);
         self.remember(plan.clone(), applied);
         Ok(plan)

@@ -7,9 +7,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rebar_model::{
     Action, Actor, ApiToken, Attempt, AttemptId, Change, DeploymentSpec, Digest, Epoch, NodeRoleId, NodeRoleSpec, Plan,
-    PlanStep, Record, RevisionNo, Seq, Span, Target, TokenHash, World,
+    PlanStep, Record, Revision, RevisionNo, Seq, Span, Target, TokenHash, Wishes, World,
 };
-use rebar_ports::{AttemptQuery, Clock, Entropy, HistoryQuery, LogChunk, Logs, Store, StoreError, memory::Memory};
+use rebar_ports::{
+    AttemptQuery, Clock, Entropy, HistoryQuery, LogChunk, Logs, RevisionQuery, Store, StoreError, memory::Memory,
+};
 use tokio::{
     sync::{oneshot, watch},
     time::timeout,
@@ -69,6 +71,10 @@ impl Store for Kept {
         let records = self.memory.history(query).await?;
         self.reads.send_modify(|it| it.push(records.len()));
         Ok(records)
+    }
+
+    async fn revisions(&self, query: RevisionQuery) -> Result<Vec<(Seq, Revision)>, StoreError> {
+        self.memory.revisions(query).await
     }
 
     async fn attempts(&self, query: AttemptQuery) -> Result<Vec<Attempt>, StoreError> {
@@ -210,7 +216,10 @@ fn plan_of(steps: usize) -> Arc<Plan> {
         id: digest,
         deployment: "demo".parse().unwrap(),
         base: RevisionNo(1),
-        spec: DeploymentSpec { workload: digest, groups: BTreeMap::new(), profiles: Vec::new() },
+        wishes: Wishes {
+            spec: DeploymentSpec { workload: digest, groups: BTreeMap::new(), profiles: Vec::new() },
+            parameters: BTreeMap::new(),
+        },
         leaders: BTreeMap::new(),
         steps: vec![step; steps],
         destructive: Vec::new(),

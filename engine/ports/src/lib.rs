@@ -24,5 +24,5 @@ pub use ledger::{Claim, Ledger};
 pub use logs::{LogChunk, Logs};
 pub use provider::{EnrolTicket, Machine, MachineRequest, Provider, ProviderError};
 pub use service::{Observed, Service, ServiceError};
-pub use store::{AttemptQuery, HistoryQuery, Store, StoreError};
+pub use store::{AttemptQuery, HistoryQuery, RevisionQuery, Store, StoreError};
 pub use vault::Vault;

@@ -8,9 +8,11 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rebar_model::{Attempt, AttemptId, Change, Digest, Epoch, Record, SecretRef, Seq, Span, World};
+use rebar_model::{Attempt, AttemptId, Change, Digest, Epoch, Record, Revision, SecretRef, Seq, Span, World};
 
-use crate::{AttemptQuery, Blobs, Claim, HistoryQuery, Ledger, LogChunk, Logs, Store, StoreError, Vault};
+use crate::{
+    AttemptQuery, Blobs, Claim, HistoryQuery, Ledger, LogChunk, Logs, RevisionQuery, Store, StoreError, Vault,
+};
 
 /// Everything that an engine remembers, in memory.
 #[derive(Default)]
@@ -96,6 +98,19 @@ impl Store for Memory {
             it.seq > query.after && query.deployment.as_ref().is_none_or(|name| it.change.deployment() == Some(name))
         };
         Ok(state.records.iter().filter(wanted).take(query.limit as usize).cloned().collect())
+    }
+
+    async fn revisions(&self, query: RevisionQuery) -> Result<Vec<(Seq, Revision)>, StoreError> {
+        let state = self.lock();
+        let before = query.before.unwrap_or(Seq(u64::MAX));
+        let accepted = state.records.iter().rev().filter(|it| it.seq < before).filter_map(|it| match &it.change {
+            Change::RevisionAccepted { revision } => Some((it.seq, revision)),
+            _ => None,
+        });
+        let wanted = accepted
+            .filter(|(_, it)| it.deployment == query.deployment && query.no.is_none_or(|no| it.no == no))
+            .map(|(seq, it)| (seq, (**it).clone()));
+        Ok(wanted.take(query.limit as usize).collect())
     }
 
     async fn attempts(&self, query: AttemptQuery) -> Result<Vec<Attempt>, StoreError> {

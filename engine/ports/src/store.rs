@@ -3,7 +3,9 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rebar_model::{Attempt, AttemptId, DeploymentName, Epoch, NodeRoleId, Record, Seq, Span, World};
+use rebar_model::{
+    Attempt, AttemptId, DeploymentName, Epoch, NodeRoleId, Record, Revision, RevisionNo, Seq, Span, World,
+};
 
 /// Committed changes, and the World that follows from them.
 #[async_trait]
@@ -26,6 +28,9 @@ pub trait Store: Send + Sync + 'static {
     /// Committed changes in order, for readers that resume from a sequence number.
     async fn history(&self, query: HistoryQuery) -> Result<Vec<Record>, StoreError>;
 
+    /// Accepted plans, the newest first, those of deployments of the same name that are gone too; each with its place in history.
+    async fn revisions(&self, query: RevisionQuery) -> Result<Vec<(Seq, Revision)>, StoreError>;
+
     /// Attempts, the newest first, those that ended too.
     async fn attempts(&self, query: AttemptQuery) -> Result<Vec<Attempt>, StoreError>;
 
@@ -40,6 +45,19 @@ pub struct HistoryQuery {
     pub after: Seq,
     /// Only those of one deployment.
     pub deployment: Option<DeploymentName>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// Which accepted plans to read.
+#[derive(Debug, Clone)]
+pub struct RevisionQuery {
+    /// Of which deployment.
+    pub deployment: DeploymentName,
+    /// Only those with this number.
+    pub no: Option<RevisionNo>,
+    /// Only those before this place in history, for pages.
+    pub before: Option<Seq>,
     /// At most this many.
     pub limit: u32,
 }

@@ -134,7 +134,7 @@ impl Stage {
     /// Accepts the plan as it is now, with everything that it asks to be granted.
     pub async fn accept(&self, handle: &Handle) -> Result<(), RehearsalError> {
         let name = &self.scenario.deployment;
-        let plan = handle.plan(name).map_err(|error| match error {
+        let plan = handle.plan(name, None).map_err(|error| match error {
             EngineError::Refused(Refusal::BadPlan(errors)) => {
                 let text: BTreeSet<String> = errors.iter().map(ToString::to_string).collect();
                 RehearsalError::Engine(text.into_iter().collect::<Vec<_>>().join("; "))
@@ -144,7 +144,14 @@ impl Stage {
         let grants = plan.destructive.clone();
         order(
             handle,
-            Command::Accept { deployment: name.clone(), plan: plan.id, made: None, grants, allowed: Vec::new() },
+            Command::Accept {
+                deployment: name.clone(),
+                plan: plan.id,
+                made: None,
+                towards: None,
+                grants,
+                allowed: Vec::new(),
+            },
         )
         .await
     }

@@ -5,11 +5,20 @@ use std::sync::Arc;
 
 use rebar_model::{
     Actor, AgentBuild, ApiToken, AttemptId, DeploymentName, DeploymentSpec, Digest, EnrolToken, Facts, Ident, Node,
-    NodeMode, NodeName, NodeRoleId, ParameterScope, Phase, Plan, ProfileName, ReleasePlatform, Report, RoleName, Span,
-    TokenHash, UpgradeReport, Workload,
+    NodeMode, NodeName, NodeRoleId, ParameterScope, Phase, Plan, ProfileName, ReleasePlatform, Report, RevisionNo,
+    RoleName, Span, TokenHash, UpgradeReport, Wishes, Workload,
 };
 use semver::Version;
 use serde_json::Value;
+
+/// Wishes that a plan makes those of its deployment when it is accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Towards {
+    /// All of them.
+    pub wishes: Wishes,
+    /// The earlier revision whose wishes they are again, if it is to go back to that.
+    pub restores: Option<RevisionNo>,
+}
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -214,6 +223,8 @@ pub enum Command {
         plan: Digest,
         /// The plan itself, where it was made of this very World: it would be made the same again.
         made: Option<Arc<Plan>>,
+        /// The wishes that it was made from, where they are others than those of now.
+        towards: Option<Box<Towards>>,
         /// The destructive roles that may run.
         grants: Vec<RoleName>,
         /// The protected roles that may be taken away.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::plan::{
+    aim::Aim,
     parameter::{crown, layers},
     site::Place,
 };
@@ -130,7 +131,7 @@ fn levels(world: &World, id: &NodeRoleId, input: &Ident) -> Vec<Layer> {
         let source = input.from.as_ref()?;
         if let Source::Deployment(parameter) = source {
             let node = id.node().and_then(|it| world.nodes().get(it));
-            return Some(layers(world, deployment, workload, node, parameter));
+            return Some(layers(world, &Aim::now(deployment), workload, node, parameter));
         }
         let (level, value) = ("role default".to_owned(), input.default.clone());
         let default = Layer { level, value, by: None, at: None, wins: false };

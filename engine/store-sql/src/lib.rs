@@ -18,6 +18,7 @@ mod logs;
 mod open;
 mod projection;
 mod restore;
+mod revisions;
 mod schema;
 mod seal;
 mod tables;
@@ -25,8 +26,8 @@ mod vault;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rebar_model::{Attempt, AttemptId, Epoch, Record, Span, World};
-use rebar_ports::{AttemptQuery, HistoryQuery, Store, StoreError};
+use rebar_model::{Attempt, AttemptId, Epoch, Record, Revision, Seq, Span, World};
+use rebar_ports::{AttemptQuery, HistoryQuery, RevisionQuery, Store, StoreError};
 
 pub use archive::{BackupLabel, RowCounts};
 pub use backup::{Backup, back_up, backed_up};
@@ -75,6 +76,10 @@ impl Store for SqlStore {
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<Record>, StoreError> {
         change::history(&self.database, query).await
+    }
+
+    async fn revisions(&self, query: RevisionQuery) -> Result<Vec<(Seq, Revision)>, StoreError> {
+        revisions::page(&self.database, query).await
     }
 
     async fn attempts(&self, query: AttemptQuery) -> Result<Vec<Attempt>, StoreError> {

@@ -134,7 +134,7 @@ impl Stage {
 
     /// The plan as it is now.
     pub fn plan(&self) -> Result<Arc<Plan>> {
-        self.handle.plan(&deployment()?).context("the engine made no plan")
+        self.handle.plan(&deployment()?, None).context("the engine made no plan")
     }
 
     /// Accepts a plan.
@@ -143,6 +143,7 @@ impl Stage {
             deployment: deployment()?,
             plan: plan.id,
             made: None,
+            towards: None,
             grants: Vec::new(),
             allowed: Vec::new(),
         })

@@ -6,13 +6,13 @@ use anyhow::Result;
 use jiff::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rebar_model::{
-    Actor, Agent, AgentBuild, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptKind, Binding, Bound, Change,
-    Connection, Deployment, DeploymentName, DeploymentSpec, Digest, EnrolToken, Epoch, Facts, Failure, FailureKind,
-    Freshness, Hex, Ident, Intent, Mode, Node, NodeMode, NodeName, NodeRoleId, NodeRoleSpec, NodeRoleStatus, OnChange,
-    Outcome, Parameter, ParameterScope, Phase, ProviderKind, Record, Requirement, ResolvedInput, Resource, ResourceId,
-    ResourceKind, Revision, RevisionNo, RoleName, SecretRef, SignedRelease, Span, State, StepState, Success, Take,
-    Taken, Target, TokenHash, UpgradeFailure, UpgradeState, UpgradeStep, Workload, WorkloadMetadata, WorkloadSpec,
-    World,
+    Action, Actor, Agent, AgentBuild, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptKind, Binding, Bound,
+    Change, Connection, Deployment, DeploymentName, DeploymentSpec, Digest, EnrolToken, Epoch, Facts, Failure,
+    FailureKind, Freshness, Hex, Ident, Intent, Mode, Node, NodeMode, NodeName, NodeRoleId, NodeRoleSpec,
+    NodeRoleStatus, OnChange, Outcome, Parameter, ParameterScope, Phase, ProviderKind, Record, Requirement,
+    ResolvedInput, Resource, ResourceId, ResourceKind, Revision, RevisionNo, RoleName, SecretRef, SignedRelease, Span,
+    State, StepState, Success, Take, Taken, Target, TokenHash, Touched, UpgradeFailure, UpgradeState, UpgradeStep,
+    Wishes, Workload, WorkloadMetadata, WorkloadSpec, World,
 };
 use serde_json::{Value, json};
 
@@ -245,9 +245,12 @@ impl Generator {
     fn revision(&mut self) -> Result<Revision> {
         let deployment = self.deployment_name()?;
         let no = self.world.revision(&deployment).map_or(RevisionNo(1), |it| it.no.next());
-        let touched = vec![self.node_role_id()?];
-        let (spec, plan) = (self.deployment_spec()?, self.digest());
-        Ok(Revision { deployment, no, spec, plan, by: Actor("ann".to_owned()), at: self.now, touched })
+        let actions = [Action::Create, Action::Change, Action::Retire];
+        let touched = vec![Touched { id: self.node_role_id()?, action: actions[self.below(3)] }];
+        let parameters = BTreeMap::from([(self.ident()?, json!(self.rng.random::<u32>()))]);
+        let (wishes, plan) = (Wishes { spec: self.deployment_spec()?, parameters }, self.digest());
+        let restores = self.rng.random_bool(0.2).then_some(RevisionNo(1));
+        Ok(Revision { deployment, no, wishes, restores, plan, by: Actor("ann".to_owned()), at: self.now, touched })
     }
 
     fn node_role_id(&mut self) -> Result<NodeRoleId> {

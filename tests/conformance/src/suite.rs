@@ -78,6 +78,7 @@ fn all() -> Vec<Case> {
         case("load-empty", store::load_empty),
         case("load-equals-replay", store::load_equals_replay),
         case("load-after-a-deployment-came-back", store::load_after_a_deployment_came_back),
+        case("revisions-are-kept", store::revisions_are_kept),
         case("values-come-back-as-they-were", store::values_come_back_as_they_were),
         case("a-gap-changes-nothing", store::a_gap_changes_nothing),
         case("records-are-committed-once", store::records_are_committed_once),

@@ -76,7 +76,7 @@ pub(crate) fn apply(world: &World, care: Care) -> Option<Command> {
     let deployment = deployment_name();
     let plan = plan(world, &deployment).ok()?;
     let allowed = care.allowed(plan.protected);
-    Some(Command::Accept { deployment, plan: plan.id, made: None, grants: plan.destructive, allowed })
+    Some(Command::Accept { deployment, plan: plan.id, made: None, towards: None, grants: plan.destructive, allowed })
 }
 
 /// The wishes with other members.

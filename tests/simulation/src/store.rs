@@ -8,9 +8,10 @@ use std::sync::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rebar_model::{Attempt, AttemptId, Digest, Epoch, Record, SecretRef, Span, World};
+use rebar_model::{Attempt, AttemptId, Digest, Epoch, Record, Revision, SecretRef, Seq, Span, World};
 use rebar_ports::{
-    AttemptQuery, Blobs, Claim, HistoryQuery, Ledger, LogChunk, Logs, Store, StoreError, Vault, memory::Memory,
+    AttemptQuery, Blobs, Claim, HistoryQuery, Ledger, LogChunk, Logs, RevisionQuery, Store, StoreError, Vault,
+    memory::Memory,
 };
 
 use crate::{
@@ -110,6 +111,10 @@ impl Store for SimStore {
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<Record>, StoreError> {
         self.reach(self.database.memory.history(query)).await
+    }
+
+    async fn revisions(&self, query: RevisionQuery) -> Result<Vec<(Seq, Revision)>, StoreError> {
+        self.reach(self.database.memory.revisions(query)).await
     }
 
     async fn attempts(&self, query: AttemptQuery) -> Result<Vec<Attempt>, StoreError> {

@@ -1,4 +1,5 @@
-//! `/deployments`: what is wished for, how it stands, what it offers. What people have it do is `verbs.rs`, plans are `plans.rs`.
+//! `/deployments`: what is wished for, how it stands, what it offers. What people have it do is `verbs.rs`, plans are `plans.rs`, those
+//! that were accepted `revisions.rs`.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +9,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
-use rebar_model::{
-    Change, Deployment, DeploymentName, DeploymentSpec, Digest, Ident, ParameterScope, ParameterSpec, Record, Seq,
-    World,
-};
-use rebar_ports::HistoryQuery;
+use rebar_model::{DeploymentName, DeploymentSpec, Digest, Ident, ParameterScope, ParameterSpec, World};
 use rebar_scheduler::Command;
 use serde_json::Value;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -22,14 +19,13 @@ use crate::{
     app::App,
     error::ApiError,
     extract::{Body, Caller, Params, Segments},
-    limits::{EVENT_BATCH, REVISION_SCAN},
     mask::mask,
     outputs,
     paging::{limit, page},
     secrets, status,
     types::{
         ChangeDeployment, CreateDeployment, DeploymentStatus, DeploymentSummary, DeploymentView, OutputView,
-        OutputsQuery, Page, PageQuery, Problem, RevisionView,
+        OutputsQuery, Page, PageQuery, Problem,
     },
 };
 
@@ -38,7 +34,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list, create))
         .routes(routes!(get, change))
         .routes(routes!(get_status))
-        .routes(routes!(list_revisions))
         .routes(routes!(list_outputs))
 }
 
@@ -51,7 +46,7 @@ fn view(app: &App, name: &DeploymentName) -> Result<DeploymentView, ApiError> {
     let status = status::status(&app.handle, name)?;
     app.handle.read(|world| {
         let spec = address::deployment(world, name)?.spec.clone();
-        let applied = world.revision(name).map(|it| it.spec.clone());
+        let applied = world.revision(name).map(|it| it.wishes.spec.clone());
         Ok(DeploymentView { etag: etag(&spec), spec, applied, status })
     })
 }
@@ -170,57 +165,6 @@ async fn get_status(
     Segments(name): Segments<DeploymentName>,
 ) -> Result<Json<DeploymentStatus>, ApiError> {
     Ok(Json(status::status(&app.handle, &name)?))
-}
-
-/// List the accepted plans of a deployment, the oldest first
-#[utoipa::path(get, path = "/deployments/{name}/revisions", tag = "deployments",
-    params(("name" = String, Path), PageQuery),
-    responses((status = 200, body = Page<RevisionView>), (status = 404, body = Problem)))]
-async fn list_revisions(
-    State(app): State<App>,
-    Segments(name): Segments<DeploymentName>,
-    Params(query): Params<PageQuery>,
-) -> Result<Json<Page<RevisionView>>, ApiError> {
-    let (head, created) = app.handle.read(|world| {
-        let deployment = address::deployment(world, &name)?;
-        Ok::<_, ApiError>((world.applied(), deployment.created_at))
-    })?;
-    let limit = limit(query.limit);
-    let mut after = Seq(query.page_token.as_deref().map_or(Ok(0), address::parse)?);
-    let (mut items, mut scanned, mut more) = (Vec::new(), 0, true);
-    while more && items.len() < limit && scanned < REVISION_SCAN {
-        let history = HistoryQuery { after, deployment: Some(name.clone()), limit: EVENT_BATCH };
-        let records = app.handle.store().history(history).await?;
-        more = records.len() == EVENT_BATCH as usize;
-        scanned += EVENT_BATCH;
-        for record in &records {
-            if items.len() == limit {
-                more = true;
-                break;
-            }
-            after = record.seq;
-            // One of the same name may have been before; its revisions are not those of this one.
-            if record.at >= created {
-                items.extend(app.handle.read(|world| revision(world, record)));
-            }
-        }
-    }
-    Ok(Json(Page { items, next_page_token: more.then(|| after.to_string()), revision: head }))
-}
-
-fn revision(world: &World, record: &Record) -> Option<RevisionView> {
-    let Change::RevisionAccepted { revision } = &record.change else { return None };
-    let current = world.deployments().get(&revision.deployment).map(|it: &Deployment| it.revision);
-    Some(RevisionView {
-        no: revision.no,
-        by: revision.by.clone(),
-        at: revision.at,
-        plan: revision.plan,
-        workload: status::workload_ref(world, revision.spec.workload),
-        spec: revision.spec.clone(),
-        touched: revision.touched.clone(),
-        current: current == Some(revision.no),
-    })
 }
 
 /// List what a deployment offers

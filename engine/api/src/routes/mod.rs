@@ -8,6 +8,7 @@ mod explain;
 mod nodes;
 mod parameters;
 mod plans;
+mod revisions;
 mod services;
 mod tokens;
 mod verbs;
@@ -21,22 +22,20 @@ use crate::app::App;
 
 /// All routes, without the prefix of the API's version.
 pub(crate) fn all() -> OpenApiRouter<App> {
-    [
-        version::routes(),
-        nodes::routes(),
-        agents::routes(),
-        workloads::routes(),
-        parameters::routes(),
-        deployments::routes(),
-        plans::routes(),
-        verbs::routes(),
-        wait::routes(),
-        explain::routes(),
-        attempts::routes(),
-        events::routes(),
-        services::routes(),
-        tokens::routes(),
-    ]
-    .into_iter()
-    .fold(OpenApiRouter::new(), OpenApiRouter::merge)
+    OpenApiRouter::new()
+        .merge(version::routes())
+        .merge(nodes::routes())
+        .merge(agents::routes())
+        .merge(workloads::routes())
+        .merge(parameters::routes())
+        .merge(deployments::routes())
+        .merge(plans::routes())
+        .merge(revisions::routes())
+        .merge(verbs::routes())
+        .merge(wait::routes())
+        .merge(explain::routes())
+        .merge(attempts::routes())
+        .merge(events::routes())
+        .merge(services::routes())
+        .merge(tokens::routes())
 }

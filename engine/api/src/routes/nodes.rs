@@ -39,7 +39,7 @@ fn view(world: &World, node: &Node) -> NodeView {
     let deployments = world
         .deployments()
         .values()
-        .filter(|it| uses(&it.spec) || world.revision(&it.name).is_some_and(|it| uses(&it.spec)));
+        .filter(|it| uses(&it.spec) || world.revision(&it.name).is_some_and(|it| uses(&it.wishes.spec)));
     NodeView {
         standing,
         address: node.primary_address(),

@@ -33,10 +33,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 fn summary(world: &World, workload: &Workload) -> WorkloadSummary {
     let uses = |digest: Digest| digest == workload.digest;
-    let deployments = world
-        .deployments()
-        .values()
-        .filter(|it| uses(it.spec.workload) || world.revision(&it.name).is_some_and(|it| uses(it.spec.workload)));
+    let deployments = world.deployments().values().filter(|it| {
+        uses(it.spec.workload) || world.revision(&it.name).is_some_and(|it| uses(it.wishes.spec.workload))
+    });
     WorkloadSummary {
         reference: workload.reference(),
         digest: workload.digest,

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rebar_model::{
-    Actor, DeploymentName, DeploymentSpec, Digest, GroupName, Ident, Mode, NodeName, NodeRoleId, ProfileName,
-    RevisionNo, RoleName, Seq, Standing,
+    Actor, DeploymentName, DeploymentSpec, Digest, GroupName, Ident, Mode, NodeName, ProfileName, RevisionNo, RoleName,
+    Seq, Standing, Touched,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::DeploymentStatus;
 
@@ -151,7 +151,84 @@ pub struct Accepted {
     pub seq: Seq,
 }
 
-/// An accepted plan.
+/// What differs between two revisions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RevisionDiff {
+    /// The earlier one; 0 is what there was before the first.
+    #[schema(value_type = u64)]
+    pub from: RevisionNo,
+    /// The later one.
+    #[schema(value_type = u64)]
+    pub to: RevisionNo,
+    /// The workload versions, where they differ.
+    pub workload: Option<WorkloadChange>,
+    /// The groups whose nodes differ.
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub groups: BTreeMap<GroupName, GroupChange>,
+    /// The profiles, where they differ.
+    #[schema(value_type = Option<Object>)]
+    pub profiles: Option<ProfilesChange>,
+    /// The parameters of the deployment's own level that differ; secrets masked.
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub parameters: BTreeMap<Ident, ParameterChange>,
+}
+
+/// With which revision to compare.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DiffQuery {
+    /// The other revision; by default the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<u64>)]
+    pub from: Option<RevisionNo>,
+}
+
+/// Two workload versions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WorkloadChange {
+    /// The earlier one; none before the first revision.
+    pub before: Option<WorkloadRef>,
+    /// The later one.
+    pub after: WorkloadRef,
+}
+
+/// What differs of the nodes of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GroupChange {
+    /// Those that came.
+    #[schema(value_type = Vec<String>)]
+    pub added: Vec<NodeName>,
+    /// Those that went.
+    #[schema(value_type = Vec<String>)]
+    pub removed: Vec<NodeName>,
+    /// Whether those that stayed have other places in it.
+    pub reordered: bool,
+}
+
+/// Two lists of profiles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProfilesChange {
+    /// The earlier ones.
+    #[schema(value_type = Vec<String>)]
+    pub before: Vec<ProfileName>,
+    /// The later ones.
+    #[schema(value_type = Vec<String>)]
+    pub after: Vec<ProfileName>,
+}
+
+/// Two values of a parameter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ParameterChange {
+    /// The earlier one; none where it was not set.
+    #[schema(value_type = Option<Object>)]
+    pub before: Option<Value>,
+    /// The later one; none where it is not set any more.
+    #[schema(value_type = Option<Object>)]
+    pub after: Option<Value>,
+}
+
+/// An accepted plan. It never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RevisionView {
     /// Its number.
@@ -170,9 +247,15 @@ pub struct RevisionView {
     /// The wishes that it was made from.
     #[schema(value_type = Object)]
     pub spec: DeploymentSpec,
+    /// The parameters of the deployment's own level then; secrets masked.
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub parameters: BTreeMap<Ident, Value>,
+    /// The earlier revision whose wishes these are again, if it was accepted to go back to that.
+    #[schema(value_type = Option<u64>)]
+    pub restores: Option<RevisionNo>,
     /// The node-roles that it changed.
-    #[schema(value_type = Vec<String>)]
-    pub touched: Vec<NodeRoleId>,
+    #[schema(value_type = Vec<Object>)]
+    pub touched: Vec<Touched>,
     /// Whether it is the last one.
     pub current: bool,
 }

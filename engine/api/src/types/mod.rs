@@ -23,8 +23,9 @@ mod workload;
 pub use agent::{AgentBuildView, AgentReleaseView, AgentStanding, AgentView, ImportRelease, StartUpgrade, UpgradeView};
 pub use attempt::{AttemptInput, AttemptResult, AttemptView, AttemptsQuery, LogLine, LogQuery};
 pub use deployment::{
-    Accepted, ChangeDeployment, CreateDeployment, DeploymentSummary, DeploymentView, PauseRequest, RetryRequest,
-    RevisionView, WipeRequest, WorkloadRef,
+    Accepted, ChangeDeployment, CreateDeployment, DeploymentSummary, DeploymentView, DiffQuery, GroupChange,
+    ParameterChange, PauseRequest, ProfilesChange, RetryRequest, RevisionDiff, RevisionView, WipeRequest,
+    WorkloadChange, WorkloadRef,
 };
 pub use event::{EventView, EventsQuery};
 pub use explain::{Cause, ExplainQuery, ExplainView};
@@ -36,7 +37,7 @@ pub use origin::{ValueLayer, ValueOrigin, ValueProducer, WhyQuery};
 pub use output::{OutputView, OutputsQuery};
 pub use page::{Page, PageQuery};
 pub use parameter::{ParameterView, ParametersQuery, SetParameter};
-pub use plan::{ApplyRequest, PlanStepView, PlanView};
+pub use plan::{ApplyRequest, PlanStepView, PlanView, TowardsRequest};
 pub use problem::{Problem, ProblemItem};
 pub use service::{ServiceName, ServiceView};
 pub use status::{DeploymentStatus, NodeRoleView, ProgressView};

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use rebar_model::{
-    Action, DeploymentName, DeploymentSpec, Difference, Digest, GroupName, NodeName, NodeRoleId, RevisionNo, RoleName,
+    Action, DeploymentName, DeploymentSpec, Difference, Digest, GroupName, Ident, NodeName, NodeRoleId, RevisionNo,
+    RoleName,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::WorkloadRef;
@@ -35,6 +37,8 @@ pub struct PlanView {
     pub counts: BTreeMap<Action, usize>,
     /// Whether applying it changes anything.
     pub changes: bool,
+    /// Whether applying it changes what is wished for.
+    pub rewishes: bool,
     /// The roles that wipe data and have to be granted by name.
     #[schema(value_type = Vec<String>)]
     pub destructive: Vec<RoleName>,
@@ -83,6 +87,23 @@ pub struct PlanStepView {
     pub requires: Vec<NodeRoleId>,
 }
 
+/// Wishes that a plan is made towards in place of those of now. What is left out stays, or is as in the revision.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TowardsRequest {
+    /// An earlier revision, to go back to all that was wished for then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub revision: Option<RevisionNo>,
+    /// The workload version: `name@version`, a digest, or a name of which there is one version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
+    /// Parameters of the deployment's own level, `null` for one that is not set any more. A secret is set beforehand, at its level.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub parameters: BTreeMap<Ident, Option<Value>>,
+}
+
 /// A plan to accept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -98,4 +119,7 @@ pub struct ApplyRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub allow_protected: Vec<RoleName>,
+    /// What it was made towards, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towards: Option<TowardsRequest>,
 }

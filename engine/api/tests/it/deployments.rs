@@ -122,7 +122,8 @@ async fn status_lists_and_revisions_tell_how_it_stands() {
     let second: Page<RevisionView> = fixture.get(&format!("/deployments/demo/revisions?page_token={token}")).await;
     let seen: Vec<_> =
         first.items.iter().chain(&second.items).map(|it| (it.no.0, it.current, it.by.0.as_str())).collect();
-    assert_eq!(seen, [(1, false, "ana"), (2, true, "ana")]);
+    assert_eq!(seen, [(2, true, "ana"), (1, false, "ana")]);
+    assert!(second.next_page_token.is_none());
 }
 
 #[tokio::test]

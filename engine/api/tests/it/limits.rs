@@ -2,13 +2,7 @@
 
 use bytes::Bytes;
 use futures::future::join_all;
-use rebar_api::{
-    Config,
-    types::{Page, RevisionView},
-};
-use rebar_model::{Actor, Change, DeploymentName, ParameterScope, Record};
-use rebar_ports::HistoryQuery;
-use rebar_scheduler::Command;
+use rebar_api::Config;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
@@ -23,8 +17,6 @@ const REQUESTS: usize = 256;
 const STREAMS: usize = 1_024;
 const HANDSHAKES: usize = 128;
 const STREAMS_PER_CONNECTION: usize = 128;
-const EVENT_BATCH: usize = 256;
-const REVISION_SCAN: usize = 50_000;
 const TOKEN_NAME: usize = 63;
 const REASON: usize = 500;
 
@@ -173,47 +165,6 @@ async fn until_let_in(request: impl Fn() -> RequestBuilder) -> Response {
         }
     }
     panic!("a place that was left is never given again");
-}
-
-/// All changes of the deployment.
-async fn history(fixture: &Fixture) -> Vec<Record> {
-    let query = HistoryQuery { deployment: Some(demo()), limit: u32::MAX, ..HistoryQuery::default() };
-    fixture.handle.store().history(query).await.unwrap()
-}
-
-fn demo() -> DeploymentName {
-    "demo".parse().unwrap()
-}
-
-#[tokio::test]
-async fn revisions_are_looked_for_in_so_many_changes() {
-    // They are read in whole batches.
-    const SCANNED: usize = REVISION_SCAN.next_multiple_of(EVENT_BATCH);
-    let fixture = Fixture::start().await;
-    let _agent = fixture.demo().await;
-    let set = |value: usize| {
-        let (scope, name) = (ParameterScope::Deployment(demo()), "greeting".parse().unwrap());
-        let value = Some(json!(value.to_string()));
-        fixture.handle.command(Actor::engine(), Command::SetParameter { scope, name, value })
-    };
-    let missing: Vec<usize> = (history(&fixture).await.len()..=SCANNED).collect();
-    for some in missing.chunks(512) {
-        for done in join_all(some.iter().map(|it| set(*it))).await {
-            done.unwrap();
-        }
-    }
-    fixture.apply("demo").await;
-    let history = history(&fixture).await;
-    let accepted = history.iter().position(|it| matches!(it.change, Change::RevisionAccepted { .. })).unwrap();
-    let page = async |after: &str| -> Page<RevisionView> {
-        fixture.get(&format!("/deployments/demo/revisions?page_token={after}")).await
-    };
-    let at_the_end = page(&history[accepted - SCANNED].seq.to_string()).await;
-    assert_eq!(at_the_end.items.len(), 1);
-    let behind_it = page(&history[accepted - SCANNED - 1].seq.to_string()).await;
-    assert!(behind_it.items.is_empty());
-    let next = page(&behind_it.next_page_token.expect("the page says where the next begins")).await;
-    assert_eq!(next.items, at_the_end.items);
 }
 
 #[tokio::test]

@@ -16,5 +16,6 @@ mod nodes;
 mod outside;
 mod parameters;
 mod protection;
+mod revisions;
 mod waiting;
 mod workloads;

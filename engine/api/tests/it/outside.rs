@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rebar_model::{
-    Attempt, AttemptId, BuiltinAction, Digest, Epoch, NodeName, ProviderKind, Record, Resource, Span, World,
+    Attempt, AttemptId, BuiltinAction, Digest, Epoch, NodeName, ProviderKind, Record, Resource, Revision, Seq, Span,
+    World,
 };
 use rebar_orchestrator::Listing;
 use rebar_ports::{
     AgentCommand, AgentGone, AgentSession, AttemptQuery, Authority, AuthorityError, Blobs, Clock, ENGINE_NAME, Entropy,
-    HistoryQuery, Identity, Machine, MachineRequest, Observed, Provider, ProviderError, Service, ServiceError, Store,
-    StoreError, memory::Memory,
+    HistoryQuery, Identity, Machine, MachineRequest, Observed, Provider, ProviderError, RevisionQuery, Service,
+    ServiceError, Store, StoreError, memory::Memory,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -232,6 +233,10 @@ impl Store for Undisputed {
 
     async fn history(&self, query: HistoryQuery) -> Result<Vec<Record>, StoreError> {
         self.memory.history(query).await
+    }
+
+    async fn revisions(&self, query: RevisionQuery) -> Result<Vec<(Seq, Revision)>, StoreError> {
+        self.memory.revisions(query).await
     }
 
     async fn attempts(&self, query: AttemptQuery) -> Result<Vec<Attempt>, StoreError> {

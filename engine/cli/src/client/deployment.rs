@@ -2,10 +2,10 @@
 
 use rebar_api::types::{
     Accepted, ApplyRequest, ChangeDeployment, CreateDeployment, DeploymentStatus, DeploymentSummary, DeploymentView,
-    ExplainQuery, ExplainView, OutputView, OutputsQuery, Page, PauseRequest, PlanView, RetryRequest, RevisionView,
-    ValueOrigin, WaitAnswer, WaitQuery, WhyQuery, WipeRequest,
+    DiffQuery, ExplainQuery, ExplainView, OutputView, OutputsQuery, Page, PauseRequest, PlanView, RetryRequest,
+    RevisionDiff, RevisionView, TowardsRequest, ValueOrigin, WaitAnswer, WaitQuery, WhyQuery, WipeRequest,
 };
-use rebar_model::DeploymentName;
+use rebar_model::{DeploymentName, RevisionNo};
 use reqwest::{Method, header::IF_MATCH};
 
 use super::{ANSWER, Client};
@@ -38,9 +38,14 @@ impl Client {
         self.take(request.json(change).timeout(ANSWER)).await
     }
 
-    /// What would change.
-    pub async fn plan(&self, name: &DeploymentName) -> Result<PlanView, Failure> {
-        self.take(self.request(Method::POST, &["deployments", name.as_str(), "plan"]).timeout(ANSWER)).await
+    /// What would change, towards what is wished for now or something else.
+    pub async fn plan(&self, name: &DeploymentName, towards: Option<&TowardsRequest>) -> Result<PlanView, Failure> {
+        let request = self.request(Method::POST, &["deployments", name.as_str(), "plan"]).timeout(ANSWER);
+        self.take(match towards {
+            Some(towards) => request.json(towards),
+            None => request,
+        })
+        .await
     }
 
     /// Accepts a plan.
@@ -100,7 +105,23 @@ impl Client {
         self.get_with(&["deployments", name.as_str(), "why"], query).await
     }
 
-    /// The accepted plans.
+    /// One accepted plan.
+    pub async fn revision(&self, name: &DeploymentName, no: RevisionNo) -> Result<RevisionView, Failure> {
+        self.get(&["deployments", name.as_str(), "revisions", &no.to_string()]).await
+    }
+
+    /// What differs between an accepted plan and another, or the one before it.
+    pub async fn diff(
+        &self,
+        name: &DeploymentName,
+        no: RevisionNo,
+        from: Option<RevisionNo>,
+    ) -> Result<RevisionDiff, Failure> {
+        let path = ["deployments", name.as_str(), "revisions", &no.to_string(), "diff"];
+        self.get_with(&path, &DiffQuery { from }).await
+    }
+
+    /// The accepted plans, the newest first.
     pub async fn revisions(&self, name: &DeploymentName) -> Result<Vec<RevisionView>, Failure> {
         self.all(&["deployments", name.as_str(), "revisions"], &[]).await
     }

@@ -1,9 +1,9 @@
 //! `rebar apply`: plan, show, ask, apply, follow until nothing runs any more.
 
-use rebar_api::types::{ApplyRequest, PlanView};
+use rebar_api::types::{ApplyRequest, PlanView, TowardsRequest};
 use rebar_model::{DeploymentName, Digest, RoleName};
 
-use super::protected::Allowed;
+use super::{protected::Allowed, towards::Towards};
 use crate::{
     app::App,
     client::Client,
@@ -16,7 +16,7 @@ use crate::{
 /// What to apply.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  rebar apply demo                        plan, show, ask, apply, follow\n  rebar apply demo --plan 3fa94b1c77d0    that plan and no other; 6 if the world moved\n  rebar apply demo --yes --no-follow      for scripts, with `rebar wait demo` later"
+    after_help = "Examples:\n  rebar apply demo                        plan, show, ask, apply, follow\n  rebar apply demo --plan 3fa94b1c77d0    that plan and no other; 6 if the world moved\n  rebar apply demo --yes --no-follow      for scripts, with `rebar wait demo` later\n  rebar apply demo --upgrade docker-swarm@1.1.0    what is wished for and what is so change together"
 )]
 pub struct Args {
     /// The deployment
@@ -37,19 +37,24 @@ pub struct Args {
     /// Do not follow; `rebar watch` does that later
     #[arg(long)]
     pub no_follow: bool,
+    /// Towards what
+    #[command(flatten)]
+    pub towards: Towards,
 }
 
 /// Applies a plan.
 pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     let client = app.client().await?;
+    let towards = args.towards.request(client, &args.name).await?;
     let id = match &args.plan {
-        Some(given) => given_plan(client, &args.name, given).await?,
-        None => match accepted_plan(app, client, &args).await? {
+        Some(given) => given_plan(client, &args, given, towards.as_ref()).await?,
+        None => match accepted_plan(app, client, &args, towards.as_ref()).await? {
             Some(id) => id,
             None => return Ok(Exit::Done),
         },
     };
-    let request = ApplyRequest { plan: id, grants: args.grants, allow_protected: args.allowed.allow_protected };
+    let (grants, allow_protected) = (args.grants, args.allowed.allow_protected);
+    let request = ApplyRequest { plan: id, grants, allow_protected, towards };
     let accepted = client.apply(&args.name, &request).await?;
     app.output.say(&format!("revision {} of {} is accepted", accepted.revision, accepted.deployment));
     if args.no_follow {
@@ -71,18 +76,24 @@ pub async fn follow(app: &App, client: &Client, name: DeploymentName) -> Result<
 }
 
 /// The plan that a person named, by all or the first digits of its id.
-async fn given_plan(client: &Client, name: &DeploymentName, given: &str) -> Result<Digest, Failure> {
+async fn given_plan(
+    client: &Client,
+    args: &Args,
+    given: &str,
+    towards: Option<&TowardsRequest>,
+) -> Result<Digest, Failure> {
     const FEWEST: usize = 8;
+    let (name, flags) = (&args.name, args.towards.words());
     if let Ok(id) = given.parse() {
         // The engine says whether it is stale.
         return Ok(id);
     }
     if given.len() < FEWEST || !given.bytes().all(|it| it.is_ascii_hexdigit()) {
         return Err(Failure::new(Trouble::Argument, format!("`{given}` is not the id of a plan"))
-            .fix(format!("rebar plan {name} shows it")));
+            .fix(format!("rebar plan {name}{flags} shows it")));
     }
     // Equal plans have equal ids: what would be made now is the one that was shown, or it is stale.
-    let plan = client.plan(name).await?;
+    let plan = client.plan(name, towards).await?;
     if plan.id.to_string().starts_with(&given.to_ascii_lowercase()) {
         return Ok(plan.id);
     }
@@ -92,14 +103,20 @@ async fn given_plan(client: &Client, name: &DeploymentName, given: &str) -> Resu
         screen::plan::short_id(&plan)
     );
     Err(Failure { code: Some("RB2005".to_owned()), ..Failure::plain(Exit::Conflict, message) }
-        .fix(format!("rebar plan {name}")))
+        .fix(format!("rebar plan {name}{flags}")))
 }
 
 /// A fresh plan that a person accepted; none if there is nothing to do.
-async fn accepted_plan(app: &App, client: &Client, args: &Args) -> Result<Option<Digest>, Failure> {
-    let plan = client.plan(&args.name).await?;
-    let text = screen::plan::render(&plan, &app.output.talk_look);
-    if !plan.changes {
+async fn accepted_plan(
+    app: &App,
+    client: &Client,
+    args: &Args,
+    towards: Option<&TowardsRequest>,
+) -> Result<Option<Digest>, Failure> {
+    let plan = client.plan(&args.name, towards).await?;
+    let flags = args.towards.words();
+    let text = screen::plan::render(&plan, &flags, &app.output.talk_look);
+    if !plan.changes && !plan.rewishes {
         if app.output.is_for_people() {
             app.output.say(&text);
         } else {
@@ -108,8 +125,8 @@ async fn accepted_plan(app: &App, client: &Client, args: &Args) -> Result<Option
         return Ok(None);
     }
     app.output.say(&text);
-    refuse_ungranted(&plan, &args.grants)?;
-    args.allowed.refuse(&plan.protected, &format!("rebar apply {}", plan.deployment))?;
+    refuse_ungranted(&plan, &args.grants, &flags)?;
+    args.allowed.refuse(&plan.protected, &format!("rebar apply {}{flags}", plan.deployment))?;
     if !args.yes {
         app.confirm("Apply?")?;
     }
@@ -117,13 +134,13 @@ async fn accepted_plan(app: &App, client: &Client, args: &Args) -> Result<Option
 }
 
 /// Says at once what the engine would say after the question.
-fn refuse_ungranted(plan: &PlanView, grants: &[RoleName]) -> Result<(), Failure> {
+fn refuse_ungranted(plan: &PlanView, grants: &[RoleName], words: &str) -> Result<(), Failure> {
     let missing: Vec<&str> = plan.destructive.iter().filter(|it| !grants.contains(it)).map(RoleName::as_str).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let flags: Vec<String> = missing.iter().map(|it| format!("--grant {it}")).collect();
     let message = format!("these roles wipe data and were not granted: {}", missing.join(", "));
-    let fix = format!("rebar apply {} {}", plan.deployment, flags.join(" "));
+    let fix = format!("rebar apply {}{words} {}", plan.deployment, flags.join(" "));
     Err(Failure { code: Some("RB2006".to_owned()), ..Failure::plain(Exit::Denied, message) }.fix(fix))
 }

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 
 use rebar_api::types::{ChangeDeployment, CreateDeployment, DeploymentView, OutputsQuery, PauseRequest, SetParameter};
-use rebar_model::{DeploymentName, GroupName, Ident, NodeName, ParameterScope, ParameterSpec, ProfileName};
+use rebar_model::{
+    DeploymentName, GroupName, Ident, NodeName, ParameterScope, ParameterSpec, ProfileName, RevisionNo, RoleName,
+};
 use serde_json::Value;
 
-use super::{apply, explain, groups, plan, protected::Allowed, prove, redeploy, retry, set, status, wait, watch};
+use super::{
+    apply, explain, groups, plan, protected::Allowed, prove, redeploy, retry, set, status, towards::Towards, wait,
+    watch,
+};
 use crate::{
     app::App,
     args::Arrange,
@@ -71,8 +76,8 @@ pub enum Verb {
     Upgrade(UpgradeArgs),
     /// What it offers: endpoints, credentials
     Outputs(OutputsArgs),
-    /// The plans that were accepted
-    Revisions {
+    /// The plans that were accepted, the newest first: its revisions
+    History {
         /// The deployment
         #[arg(value_name = "DEPLOYMENT")]
         name: DeploymentName,
@@ -80,6 +85,53 @@ pub enum Verb {
         #[command(flatten)]
         arrange: Arrange,
     },
+    /// What differs between two revisions
+    #[command(
+        after_help = "Examples:\n  rebar deployment diff demo        what the last one changed\n  rebar deployment diff demo 4      what revision 4 changed\n  rebar deployment diff demo 2 4    what lies between them"
+    )]
+    Diff(DiffArgs),
+    /// Go back to what was wished for at an earlier revision: a plan, shown, asked for, applied and followed as any other
+    #[command(
+        after_help = "Examples:\n  rebar deployment rollback demo           to the revision before\n  rebar deployment rollback demo --to 3"
+    )]
+    Rollback(RollbackArgs),
+}
+
+/// Which revisions.
+#[derive(Debug, clap::Args)]
+pub struct DiffArgs {
+    /// The deployment
+    #[arg(value_name = "DEPLOYMENT")]
+    pub name: DeploymentName,
+    /// The earlier revision; alone, the one that is compared with the one before it
+    #[arg(value_name = "REVISION")]
+    pub from: Option<u64>,
+    /// The later revision
+    #[arg(value_name = "REVISION")]
+    pub to: Option<u64>,
+}
+
+/// Where to go back to.
+#[derive(Debug, clap::Args)]
+pub struct RollbackArgs {
+    /// The deployment
+    #[arg(value_name = "DEPLOYMENT")]
+    pub name: DeploymentName,
+    /// The revision; by default the one before the last
+    #[arg(long, value_name = "REVISION")]
+    pub to: Option<u64>,
+    /// Accept the plan without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Let a role that wipes data run
+    #[arg(long = "grant", value_name = "ROLE")]
+    pub grants: Vec<RoleName>,
+    /// The protected roles that may be taken away
+    #[command(flatten)]
+    pub allowed: Allowed,
+    /// Do not follow; `rebar watch` does that later
+    #[arg(long)]
+    pub no_follow: bool,
 }
 
 /// Values of parameters.
@@ -231,18 +283,57 @@ pub async fn run(app: &App, verb: Verb) -> Result<Exit, Failure> {
         Verb::RemoveNode(args) => members(app, &args, &take_out).await,
         Verb::Upgrade(args) => upgrade(app, args).await,
         Verb::Outputs(args) => outputs(app, args).await,
-        Verb::Revisions { name, arrange } => {
+        Verb::History { name, arrange } => {
             let revisions = app.client().await?.revisions(&name).await?;
             let now = clock::now();
             app.output.table(
                 &revisions,
                 |it| it.no.to_string(),
                 &arrange,
-                |look| screen::deployment::revisions(&revisions, now, look),
+                |look| screen::deployment::history(&revisions, now, look),
             )?;
             Ok(Exit::Done)
         }
+        Verb::Diff(args) => diff(app, args).await,
+        Verb::Rollback(args) => roll_back(app, args).await,
     }
+}
+
+async fn diff(app: &App, args: DiffArgs) -> Result<Exit, Failure> {
+    let client = app.client().await?;
+    let (from, to) = match (args.from, args.to) {
+        (from, Some(to)) => (from.map(RevisionNo), RevisionNo(to)),
+        (Some(no), None) => (None, RevisionNo(no)),
+        (None, None) => (None, last_revision(client, &args.name).await?),
+    };
+    let diff = client.diff(&args.name, to, from).await?;
+    app.output.data(&diff, || vec![diff.to.to_string()], |look| screen::deployment::diff(&diff, look))?;
+    Ok(Exit::Done)
+}
+
+/// The last revision of a deployment; a failure where nothing was applied yet.
+async fn last_revision(client: &Client, name: &DeploymentName) -> Result<RevisionNo, Failure> {
+    let no = client.status(name).await?.revision;
+    if no == RevisionNo(0) {
+        let message = format!("`{name}` has no revision: nothing was applied yet");
+        return Err(Failure::new(Trouble::Nothing, message).fix(format!("rebar plan {name}")));
+    }
+    Ok(no)
+}
+
+async fn roll_back(app: &App, args: RollbackArgs) -> Result<Exit, Failure> {
+    let RollbackArgs { name, to, yes, grants, allowed, no_follow } = args;
+    let last = last_revision(app.client().await?, &name).await?;
+    let to = match to {
+        Some(to) => to,
+        None if last.0 > 1 => last.0 - 1,
+        None => {
+            let message = format!("revision {last} of `{name}` is the first: there is nothing to go back to");
+            return Err(Failure::new(Trouble::Nothing, message).fix(format!("rebar deployment history {name}")));
+        }
+    };
+    let towards = Towards { revision: Some(to), ..Towards::default() };
+    apply::run(app, apply::Args { name, plan: None, yes, grants, allowed, no_follow, towards }).await
 }
 
 fn said(app: &App, text: &str) -> Exit {

@@ -31,6 +31,7 @@ pub mod service;
 mod set;
 pub mod status;
 pub mod token;
+mod towards;
 mod version;
 pub mod wait;
 pub mod watch;

@@ -126,7 +126,7 @@ pub async fn run(app: &App, args: Args) -> Result<Exit, Failure> {
     };
     let mut rehearsal = Rehearsal::prepare(scenario.clone()).await.map_err(refused)?;
     let client = Client::inside(rehearsal.door(), rehearsal.clock(), rehearsal.token())?;
-    let plan = client.plan(&scenario.deployment).await?;
+    let plan = client.plan(&scenario.deployment, None).await?;
     if app.output.is_for_people() {
         app.output.say(&screen::plan::draft(&plan, &app.output.talk_look));
     }

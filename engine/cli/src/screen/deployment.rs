@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use rebar_api::types::{DeploymentSummary, DeploymentView, OutputView, RevisionView};
-use rebar_model::{DeploymentSpec, Standing};
+use rebar_api::types::{DeploymentSummary, DeploymentView, OutputView, RevisionDiff, RevisionView};
+use rebar_model::{DeploymentSpec, NodeName, ProfileName, RevisionNo, Standing};
 use serde_json::Value;
 
 use super::{Look, Table, Text, Tone, ordered, status, tone, toned, words};
@@ -74,19 +74,64 @@ fn groups(spec: &DeploymentSpec, look: &Look) -> String {
 }
 
 /// Draws the accepted plans of a deployment.
-pub fn revisions(revisions: &[RevisionView], now: Timestamp, look: &Look) -> Table {
+pub fn history(revisions: &[RevisionView], now: Timestamp, look: &Look) -> Table {
     let mut table = Table::new(look, &["REVISION", "WORKLOAD", "CHANGED", "BY", "WHEN", ""]);
     for it in revisions {
+        let mark = match (it.current, it.restores) {
+            (true, Some(no)) => toned(Tone::Good, format!("current, as revision {no}")),
+            (true, None) => toned(Tone::Good, "current"),
+            (false, Some(no)) => toned(Tone::Quiet, format!("as revision {no}")),
+            (false, None) => Text::from(" "),
+        };
         table.row(vec![
             it.no.into(),
             (&it.workload.reference).into(),
             ordered(it.touched.len(), words::count(it.touched.len(), "node-role")),
             (&it.by).into(),
             ordered(words::seconds(it.at, now), words::ago(it.at, now)),
-            if it.current { toned(Tone::Good, "current") } else { Text::from(" ") },
+            mark,
         ]);
     }
     table
+}
+
+fn revision(no: RevisionNo) -> String {
+    if no == RevisionNo(0) { "nothing".to_owned() } else { format!("revision {no}") }
+}
+
+/// Draws what differs between two revisions.
+pub fn diff(diff: &RevisionDiff, look: &Look) -> String {
+    let mut table = Table::new(look, &["WISH", "CHANGE"]);
+    let mut row = |wish: String, change: String| table.row(vec![wish.into(), change.into()]);
+    let turned = |before: &str, after: &str| format!("{before} {} {after}", look.arrow());
+    if let Some(it) = &diff.workload {
+        let before = it.before.as_ref().map_or("none", |it| &it.reference);
+        row("workload".to_owned(), turned(before, &it.after.reference));
+    }
+    for (group, it) in &diff.groups {
+        let came = |sign: &str, nodes: &[NodeName]| {
+            let names = words::ranges(nodes.iter().map(NodeName::as_str));
+            (!nodes.is_empty()).then(|| format!("{sign} {names}"))
+        };
+        let moved = it.reordered.then(|| "in another order".to_owned());
+        let changes = [came("+", &it.added), came("-", &it.removed), moved];
+        row(format!("group {group}"), changes.into_iter().flatten().collect::<Vec<_>>().join("  "));
+    }
+    if let Some(it) = &diff.profiles {
+        let list = |names: &[ProfileName]| match names {
+            [] => "none".to_owned(),
+            names => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        row("profiles".to_owned(), turned(&list(&it.before), &list(&it.after)));
+    }
+    for (name, it) in &diff.parameters {
+        let shown = |value: &Option<Value>| value.as_ref().map_or_else(|| "not set".to_owned(), |it| shown(it, look));
+        row(format!("parameter {name}"), turned(&shown(&it.before), &shown(&it.after)));
+    }
+    let head = turned(&revision(diff.from), &revision(diff.to));
+    let same =
+        diff.workload.is_none() && diff.profiles.is_none() && diff.groups.is_empty() && diff.parameters.is_empty();
+    if same { format!("{head}: the same is wished for\n") } else { format!("{head}\n\n{}", table.render()) }
 }
 
 /// Draws what a deployment offers.

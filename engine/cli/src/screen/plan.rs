@@ -26,19 +26,20 @@ pub fn short_id(plan: &PlanView) -> String {
 }
 
 /// Draws a plan, with the line to apply it with.
-pub fn render(plan: &PlanView, look: &Look) -> String {
+pub fn render(plan: &PlanView, flags: &str, look: &Look) -> String {
     let mut out = draft(plan, look);
-    if plan.changes {
+    if plan.changes || plan.rewishes {
         // Writing to a string cannot fail, here and below.
-        let _ = writeln!(out, "Apply  rebar apply {} --plan {}", plan.deployment, short_id(plan));
+        let _ = writeln!(out, "Apply  rebar apply {}{flags} --plan {}", plan.deployment, short_id(plan));
     }
     out
 }
 
 /// Draws a plan that nobody can apply: the one of a rehearsal.
 pub fn draft(plan: &PlanView, look: &Look) -> String {
-    // Only a plan that changes something makes a revision.
-    let next = if plan.changes { format!(" {} {}", look.arrow(), plan.base.next()) } else { String::new() };
+    // Only a plan that changes something, be it what is wished for, makes a revision.
+    let next =
+        if plan.changes || plan.rewishes { format!(" {} {}", look.arrow(), plan.base.next()) } else { String::new() };
     let mut out = format!(
         "{}  {}  {}  revision {}{next}\n\n",
         look.paint(Tone::Strong, &format!("plan {}", short_id(plan))),
@@ -197,6 +198,9 @@ fn protected(plan: &PlanView, look: &Look) -> String {
 }
 
 fn bottom(plan: &PlanView, parts: &[Part<'_>], look: &Look) -> String {
+    if !plan.changes && plan.rewishes {
+        return format!("{}: what is wished for changes, and nothing that runs\n", plan.deployment);
+    }
     if !plan.changes {
         return format!("{} is up to date at revision {}: nothing changes\n", plan.deployment, plan.base);
     }

@@ -1,10 +1,12 @@
 //! Pictures of screens: what people see at 80 and 120 columns, with Unicode and without. A change of a screen shows up as a change
 //! of its picture in `snapshots/`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rebar_api::types::{
     AgentReleaseView, AgentView, DeploymentStatus, DeploymentSummary, EventView, ExplainView, NodeView, OutputView,
-    PlanView, Problem, ServiceName, UpgradeView, ValueOrigin,
+    PlanView, Problem, RevisionDiff, RevisionView, ServiceName, UpgradeView, ValueOrigin,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -57,7 +59,7 @@ fn row(address: &str, standing: &str, extra: Value) -> Value {
 }
 
 fn status_of(rows: Vec<Value>, extra: Value) -> DeploymentStatus {
-    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    let mut counts = BTreeMap::<String, usize>::new();
     for row in &rows {
         *counts.entry(row["standing"].as_str().unwrap().to_owned()).or_default() += 1;
     }
@@ -108,7 +110,7 @@ fn step(role: &str, node: Option<&str>, action: &str, differences: Value) -> Val
 }
 
 fn plan_of(steps: Vec<Value>, destructive: &[&str]) -> PlanView {
-    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    let mut counts = BTreeMap::<String, usize>::new();
     for step in &steps {
         *counts.entry(step["action"].as_str().unwrap().to_owned()).or_default() += 1;
     }
@@ -117,7 +119,7 @@ fn plan_of(steps: Vec<Value>, destructive: &[&str]) -> PlanView {
         "id": DIGEST, "deployment": "prod", "base": 3,
         "workload": {"reference": "kubernetes@1.4.0", "digest": DIGEST},
         "spec": {"workload": DIGEST, "groups": {}, "profiles": []}, "leaders": {}, "counts": counts,
-        "changes": changes, "destructive": destructive, "protected": [], "steps": steps
+        "changes": changes, "rewishes": false, "destructive": destructive, "protected": [], "steps": steps
     }))
 }
 
@@ -138,14 +140,52 @@ fn a_plan_says_what_and_why() {
     steps.push(step("node-dns", Some("prod-w-99"), "retire", json!([])));
     steps.extend((1..=29).map(|it| step("base-os", Some(&format!("prod-w-{it}")), "keep", json!([]))));
     let view = PlanView { protected: vec!["control-plane".parse().unwrap()], ..plan_of(steps, &["os-install"]) };
-    picture("plan", |look| plan::render(&view, look));
-    insta::assert_snapshot!("plan_colour", plan::render(&view, &Look { colour: true, ..Look::plain(120) }));
+    picture("plan", |look| plan::render(&view, "", look));
+    insta::assert_snapshot!("plan_colour", plan::render(&view, "", &Look { colour: true, ..Look::plain(120) }));
 }
 
 #[test]
 fn a_plan_without_changes_says_so() {
     let view = plan_of(vec![step("base-os", Some("n1"), "keep", json!([]))], &[]);
-    picture("plan_nothing", |look| plan::render(&view, look));
+    picture("plan_nothing", |look| plan::render(&view, "", look));
+    let view = PlanView { rewishes: true, ..view };
+    picture("plan_towards", |look| plan::render(&view, " --revision 2", look));
+}
+
+#[test]
+fn revisions_are_listed_and_compared() {
+    let revision = |no: u64, by: &str, at: &str, restores: Option<u64>| {
+        let touched = json!([{"id": "prod/kubelet@n1", "action": "change"}]);
+        json!({
+            "no": no, "by": by, "at": at, "plan": DIGEST, "restores": restores, "touched": touched,
+            "workload": {"reference": "kubernetes@1.4.0", "digest": DIGEST}, "parameters": {}, "current": no == 3,
+            "spec": {"workload": DIGEST, "groups": {}, "profiles": []}
+        })
+    };
+    let revisions: Vec<RevisionView> = record(json!([
+        revision(3, "ana", "2026-11-21T12:01:00Z", Some(1)),
+        revision(2, "ben", "2026-11-20T12:00:00Z", None),
+        revision(1, "ana", "2026-10-01T12:00:00Z", None),
+    ]));
+    picture("history", |look| deployment::history(&revisions, now(), look).render());
+    let reference = |version: &str| json!({"reference": format!("kubernetes@{version}"), "digest": DIGEST});
+    let diff: RevisionDiff = record(json!({
+        "from": 1, "to": 2, "workload": {"before": reference("1.3.0"), "after": reference("1.4.0")},
+        "groups": {
+            "worker": {"added": ["w4", "w5", "w6"], "removed": ["w1"], "reordered": false},
+            "control-plane": {"added": [], "removed": [], "reordered": true}
+        },
+        "profiles": {"before": [], "after": ["dublin"]},
+        "parameters": {
+            "k8s_version": {"before": "v1.33.6", "after": "v1.34.2"},
+            "token": {"before": {"secret": true, "fingerprint": "12ab34cd"}, "after": {"secret": true, "fingerprint": "56ef7890"}},
+            "zones": {"before": null, "after": ["a", "b"]}
+        }
+    }));
+    picture("diff", |look| deployment::diff(&diff, look));
+    let same =
+        RevisionDiff { workload: None, groups: BTreeMap::new(), profiles: None, parameters: BTreeMap::new(), ..diff };
+    picture("diff_nothing", |look| deployment::diff(&same, look));
 }
 
 #[test]

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rebar_model::{
-    Action, Actor, Change, Deployment, DeploymentName, Digest, Intent, NodeRole, NodeRoleStatus, Plan, PlanStep,
-    Revision, RoleName, State, Trigger, World,
+    Action, Actor, Change, Deployment, DeploymentName, Digest, Ident, Intent, NodeRole, NodeRoleStatus, Parameter,
+    ParameterScope, Plan, PlanStep, Revision, RevisionNo, RoleName, State, Touched, Trigger, Wishes, World,
 };
+use serde_json::Value;
 
 use super::{
     lifecycle::{busy, find, leave},
     move_to, moved,
 };
-use crate::{Decision, Input, Refusal, plan, protect};
+use crate::{Decision, Input, Refusal, Towards, plan, plan_towards, protect, wishes};
 
 /// The plan that is to be accepted.
 pub(super) struct Given {
@@ -20,14 +21,27 @@ pub(super) struct Given {
     pub id: Digest,
     /// The plan itself, where it was made of this very World.
     pub made: Option<Arc<Plan>>,
+    /// The wishes that it was made from, where they are others than those of now.
+    pub towards: Option<Box<Towards>>,
 }
 
 impl Given {
     /// The plan of the deployment as it is now.
     fn current(&self, world: &World, name: &DeploymentName) -> Result<Arc<Plan>, Refusal> {
-        let make = || plan(world, name).map(Arc::new).map_err(Refusal::BadPlan);
+        let make = || {
+            let plan = match &self.towards {
+                Some(towards) => plan_towards(world, name, &towards.wishes),
+                None => plan(world, name),
+            };
+            plan.map(Arc::new).map_err(Refusal::BadPlan)
+        };
+        let wished = match &self.towards {
+            Some(towards) => Some(towards.wishes.clone()),
+            None => world.deployments().get(name).map(|it| wishes(world, it)),
+        };
+        let same = |made: &Plan| made.deployment == *name && wished.as_ref() == Some(&made.wishes);
         match &self.made {
-            Some(made) if made.deployment == *name => {
+            Some(made) if same(made) => {
                 debug_assert!(make().is_ok_and(|it| it.id == made.id), "it was made of another World");
                 Ok(made.clone())
             }
@@ -76,7 +90,8 @@ pub(super) fn accept(
         .filter(|it| !matches!(it.action, Action::Keep | Action::Maybe))
         .map(|it| it.spec.id.clone())
         .collect();
-    record(deployment, &current, touched.clone(), by, now, &mut decision);
+    let restores = given.towards.as_ref().and_then(|it| it.restores);
+    record(world, deployment, &current, restores, (by, now), &mut decision);
     let mut stirred = Vec::new();
     for step in &current.steps {
         if wire(world, step, &mut decision)? == Wired::Stirred {
@@ -91,24 +106,28 @@ pub(super) fn accept(
 }
 
 fn record(
+    world: &World,
     deployment: &Deployment,
     plan: &Plan,
-    touched: Vec<rebar_model::NodeRoleId>,
-    by: &Actor,
-    now: Timestamp,
+    restores: Option<RevisionNo>,
+    (by, now): (&Actor, Timestamp),
     decision: &mut Decision,
 ) {
     let no = deployment.revision.next();
+    let changed = plan.steps.iter().filter(|it| !matches!(it.action, Action::Keep | Action::Maybe));
     let revision = Revision {
         deployment: deployment.name.clone(),
         no,
-        spec: plan.spec.clone(),
+        wishes: plan.wishes.clone(),
+        restores,
         plan: plan.id,
         by: by.clone(),
         at: now,
-        touched,
+        touched: changed.map(|it| Touched { id: it.spec.id.clone(), action: it.action }).collect(),
     };
-    let deployment = Deployment { revision: no, leaders: plan.leaders.clone(), ..deployment.clone() };
+    wish(world, deployment, &plan.wishes, (by, now), decision);
+    let Wishes { spec, .. } = plan.wishes.clone();
+    let deployment = Deployment { spec, revision: no, leaders: plan.leaders.clone(), ..deployment.clone() };
     decision.change(Change::DeploymentPut { deployment: Box::new(deployment) });
     decision.change(Change::RevisionAccepted { revision: Box::new(revision) });
 }
@@ -120,6 +139,28 @@ enum Wired {
     Resting,
     /// It may have something to do.
     Stirred,
+}
+
+/// Sets the parameters of the deployment's level to those that are wished for.
+fn wish(
+    world: &World,
+    deployment: &Deployment,
+    wanted: &Wishes,
+    (by, now): (&Actor, Timestamp),
+    decision: &mut Decision,
+) {
+    let scope = ParameterScope::Deployment(deployment.name.clone());
+    let before = wishes(world, deployment).parameters;
+    let mut set = |name: &Ident, value: Option<&Value>| {
+        let parameter = value.map(|it| Parameter { value: it.clone(), by: by.clone(), at: now });
+        decision.change(Change::ParameterSet { scope: scope.clone(), name: name.clone(), parameter });
+    };
+    for name in before.keys().filter(|it| !wanted.parameters.contains_key(*it)) {
+        set(name, None);
+    }
+    for (name, value) in wanted.parameters.iter().filter(|(name, value)| before.get(*name) != Some(*value)) {
+        set(name, Some(value));
+    }
 }
 
 fn wire(world: &World, step: &PlanStep, decision: &mut Decision) -> Result<Wired, Refusal> {

@@ -74,8 +74,8 @@ pub(super) fn decide(world: &World, command: Command, by: &Actor, now: Timestamp
             let deployment = Deployment { spec, ..deployment.clone() };
             Ok(only(Change::DeploymentPut { deployment: Box::new(deployment) }))
         }
-        Command::Accept { deployment, plan, made, grants, allowed } => {
-            accept(world, &deployment, &Given { id: plan, made }, &Named { grants, allowed }, by, now)
+        Command::Accept { deployment, plan, made, towards, grants, allowed } => {
+            accept(world, &deployment, &Given { id: plan, made, towards }, &Named { grants, allowed }, by, now)
         }
         Command::Pause { deployment, reason } => pause(world, &deployment, Some(reason)),
         Command::Resume { deployment } => pause(world, &deployment, None),

@@ -54,7 +54,7 @@ fn find(
     match &input.from {
         None => or_missing(None, "it has neither `from` nor a default in role.yaml".to_owned()),
         Some(Source::Deployment(name)) => {
-            let decided = parameter::decide(world, landscape.deployment, landscape.workload, instance.node, name)?;
+            let decided = parameter::decide(world, landscape.aim, landscape.workload, instance.node, name)?;
             let bound = decided.map(|it| Bound::Value { value: it.value, origin: it.origin });
             or_missing(bound, parameter::missing(world, landscape.workload, name))
         }

@@ -12,7 +12,9 @@ use rebar_model::{
 use serde_json::{Value, json};
 
 use super::{
-    PlanError, parameter,
+    PlanError,
+    aim::Aim,
+    parameter,
     platform::{self, Fit},
 };
 use crate::expr::holds;
@@ -41,7 +43,7 @@ impl Instance<'_> {
 
 /// Everything of a deployment before it is wired.
 pub(super) struct Landscape<'a> {
-    pub deployment: &'a Deployment,
+    pub aim: &'a Aim<'a>,
     pub workload: &'a Arc<Workload>,
     pub leaders: BTreeMap<RoleName, NodeName>,
     members: BTreeMap<&'a NodeName, Member<'a>>,
@@ -123,8 +125,8 @@ impl<'a> Landscape<'a> {
     /// The variables that expressions see.
     pub fn variables(&self, world: &World, node: Option<&Node>) -> Vec<(&'static str, Value)> {
         let mut variables = vec![
-            ("deployment", json!({"name": self.deployment.name})),
-            ("params", parameter::all(world, self.deployment, self.workload, node)),
+            ("deployment", json!({"name": self.aim.deployment.name})),
+            ("params", parameter::all(world, self.aim, self.workload, node)),
             ("group", self.group_names.clone()),
         ];
         if let Some(node) = node {
@@ -148,18 +150,18 @@ fn node_variable(node: &Node) -> Value {
 /// Finds out which roles land where.
 pub(super) fn land<'a>(
     world: &'a World,
-    deployment: &'a Deployment,
+    aim: &'a Aim<'a>,
     workload: &'a Arc<Workload>,
     errors: &mut Vec<PlanError>,
 ) -> Landscape<'a> {
-    let members = members(world, deployment, workload, errors);
+    let members = members(world, &aim.deployment, workload, errors);
     let leaders = BTreeMap::new();
     let mut landscape =
-        Landscape { deployment, workload, leaders, members, by_role: BTreeMap::new(), group_names: Value::Null };
+        Landscape { aim, workload, leaders, members, by_role: BTreeMap::new(), group_names: Value::Null };
     let names = |group| landscape.group(group).iter().map(|it| it.name.to_string()).collect::<Vec<_>>();
     landscape.group_names = workload.spec.groups.keys().map(|it| (it.to_string(), json!(names(it)))).collect();
     qualify(world, &landscape, errors);
-    parameter::check(world, deployment, workload, errors);
+    parameter::check(world, aim, workload, errors);
     let mut wanted = explicit(&landscape);
     let asks = workload.roles.iter().map(|(name, role)| (name, asks(workload, role))).collect();
     while let Some(more) = implied(&landscape, &asks, &wanted) {
@@ -332,7 +334,7 @@ fn instances<'a>(
         let seat = member.and_then(|it| seat(landscape.workload, it, name, role));
         let target = node.map_or(Target::Deployment, |it| Target::Node(it.clone()));
         found.push(Instance {
-            id: NodeRoleId { deployment: landscape.deployment.name.clone(), role: name.clone(), target },
+            id: NodeRoleId { deployment: landscape.aim.deployment.name.clone(), role: name.clone(), target },
             role,
             node: member.map(|it| it.node),
             group: seat.as_ref().map(|(group, _)| group.clone()),
@@ -340,7 +342,7 @@ fn instances<'a>(
         });
     }
     found.sort_by(|a, b| (&a.group, a.ordinal, &a.id).cmp(&(&b.group, b.ordinal, &b.id)));
-    if let Some(leader) = elect(landscape.deployment, name, &found) {
+    if let Some(leader) = elect(&landscape.aim.deployment, name, &found) {
         landscape.leaders.insert(name.clone(), leader.clone());
         if role.manifest.spec.scope == Scope::Leader {
             found.retain(|it| it.id.node() == Some(&leader));

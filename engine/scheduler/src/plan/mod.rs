@@ -1,7 +1,8 @@
-//! Resolves the wishes of a deployment into a graph of node-roles: which roles land where (`land.rs`, `platform.rs`), what their
+//! Resolves the wishes of a deployment (`aim.rs`) into a graph of node-roles: which roles land where (`land.rs`, `platform.rs`), what their
 //! inputs are bound to (`bind.rs`, `parameter.rs`, `site.rs`), what they require (`wire.rs`), in which order they could run (`order.rs`), and what differs from
 //! what was applied (`differ.rs`). All mistakes are reported together; equal Worlds give equal plans.
 
+pub(crate) mod aim;
 mod bind;
 mod differ;
 mod error;
@@ -14,8 +15,12 @@ mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rebar_model::{Action, DeploymentName, Digest, NodeRoleId, NodeRoleSpec, Plan, PlanStep, World};
+use rebar_model::{
+    Action, Deployment, DeploymentName, Digest, NodeRoleId, NodeRoleSpec, Plan, PlanStep, Wishes, World,
+};
 
+use aim::Aim;
+pub use aim::wishes;
 pub use error::PlanError;
 use land::Landscape;
 pub use parameter::parameter_value;
@@ -24,14 +29,26 @@ use crate::protect;
 
 /// Resolves the wishes of a deployment into a graph, or reports every mistake in them.
 pub fn plan(world: &World, name: &DeploymentName) -> Result<Plan, Vec<PlanError>> {
-    let deployment =
-        world.deployments().get(name).ok_or_else(|| vec![PlanError::NoDeployment { name: name.clone() }])?;
+    make(world, &Aim::now(find(world, name)?))
+}
+
+/// The same for other wishes than those of now.
+pub fn plan_towards(world: &World, name: &DeploymentName, wishes: &Wishes) -> Result<Plan, Vec<PlanError>> {
+    make(world, &Aim::towards(find(world, name)?, wishes))
+}
+
+fn find<'a>(world: &'a World, name: &DeploymentName) -> Result<&'a Deployment, Vec<PlanError>> {
+    world.deployments().get(name).ok_or_else(|| vec![PlanError::NoDeployment { name: name.clone() }])
+}
+
+fn make(world: &World, aim: &Aim<'_>) -> Result<Plan, Vec<PlanError>> {
+    let deployment = &aim.deployment;
     let workload = world
         .workloads()
         .get(&deployment.spec.workload)
         .ok_or_else(|| vec![PlanError::NoWorkload { digest: deployment.spec.workload }])?;
     let mut errors = Vec::new();
-    let landscape = land::land(world, deployment, workload, &mut errors);
+    let landscape = land::land(world, aim, workload, &mut errors);
     let specs = specify(world, &landscape, &mut errors);
     let order = match order::order(&specs) {
         Ok(order) => order,
@@ -82,7 +99,7 @@ fn assemble(
     specs: BTreeMap<NodeRoleId, NodeRoleSpec>,
     order: &BTreeMap<NodeRoleId, u32>,
 ) -> Plan {
-    let deployment = landscape.deployment;
+    let (deployment, wishes) = (&landscape.aim.deployment, landscape.aim.wishes(world));
     let mut steps: Vec<PlanStep> = specs
         .into_iter()
         .map(|(id, spec)| PlanStep {
@@ -98,7 +115,7 @@ fn assemble(
     let leaving = differ::leaving(world, &deployment.name, &steps);
     let id = Digest::of_json(&(
         deployment.revision,
-        &deployment.spec,
+        &wishes,
         steps.iter().map(|it| &it.spec).collect::<Vec<_>>(),
         leaving.iter().map(|it| &it.spec.id).collect::<Vec<_>>(),
     ));
@@ -114,7 +131,7 @@ fn assemble(
         id,
         deployment: deployment.name.clone(),
         base: deployment.revision,
-        spec: deployment.spec.clone(),
+        wishes,
         leaders: landscape.leaders.clone(),
         steps,
         destructive,

@@ -6,7 +6,7 @@ use rebar_model::{
 };
 use serde_json::{Map, Value};
 
-use super::{PlanError, site::Place};
+use super::{PlanError, aim::Aim, site::Place};
 
 /// A parameter's value and the level that decided it.
 pub(super) struct Decided {
@@ -17,7 +17,7 @@ pub(super) struct Decided {
 /// Every level that can set a parameter, the strongest last, with its value where it sets one.
 pub(crate) fn layers(
     world: &World,
-    deployment: &Deployment,
+    aim: &Aim<'_>,
     workload: &Workload,
     node: Option<&Node>,
     name: &Ident,
@@ -27,19 +27,10 @@ pub(crate) fn layers(
     let mut layers = vec![Layer { level, value: default, by: None, at: None, wins: false }];
     layers.extend(place(workload, name).map(|it| it.layer(world)));
     let mut scopes = vec![ParameterScope::Global];
-    scopes.extend(profiles(deployment, node).cloned().map(ParameterScope::Profile));
-    scopes.push(ParameterScope::Deployment(deployment.name.clone()));
+    scopes.extend(profiles(&aim.deployment, node).cloned().map(ParameterScope::Profile));
+    scopes.push(aim.scope());
     scopes.extend(node.map(|it| ParameterScope::Node(it.name.clone())));
-    for scope in scopes {
-        let set = world.parameter(&scope, name);
-        layers.push(Layer {
-            level: scope.to_string(),
-            value: set.map(|it| it.value.clone()),
-            by: set.map(|it| it.by.clone()),
-            at: set.map(|it| it.at),
-            wins: false,
-        });
-    }
+    layers.extend(scopes.iter().map(|it| aim.layer(world, it, name)));
     crown(&mut layers);
     layers
 }
@@ -72,18 +63,18 @@ fn profiles<'a>(deployment: &'a Deployment, node: Option<&'a Node>) -> impl Iter
 /// The value of a parameter for a deployment as a whole, if any level sets one. Where profiles disagree the last one counts: plans
 /// are refused then, but what was accepted before goes on.
 pub fn parameter_value(world: &World, deployment: &Deployment, workload: &Workload, name: &Ident) -> Option<Value> {
-    layers(world, deployment, workload, None, name).into_iter().find(|it| it.wins)?.value
+    layers(world, &Aim::now(deployment), workload, None, name).into_iter().find(|it| it.wins)?.value
 }
 
 /// The value of a parameter, if any level sets one.
 pub(super) fn decide(
     world: &World,
-    deployment: &Deployment,
+    aim: &Aim<'_>,
     workload: &Workload,
     node: Option<&Node>,
     name: &Ident,
 ) -> Result<Option<Decided>, PlanError> {
-    let layers = layers(world, deployment, workload, node, name);
+    let layers = layers(world, aim, workload, node, name);
     let Some(winner) = layers.iter().find(|it| it.wins) else { return Ok(None) };
     // Profiles stand side by side: which one is stronger would be an accident of order.
     if winner.level.starts_with("profile/") {
@@ -100,11 +91,11 @@ pub(super) fn decide(
 }
 
 /// All parameters that have a value, as expressions see them; secrets are left out.
-pub(super) fn all(world: &World, deployment: &Deployment, workload: &Workload, node: Option<&Node>) -> Value {
+pub(super) fn all(world: &World, aim: &Aim<'_>, workload: &Workload, node: Option<&Node>) -> Value {
     let mut all = Map::new();
     for (name, _) in workload.spec.inputs.iter().filter(|(_, it)| !it.is_secret()) {
         // An ambiguous one is reported where it is used.
-        let value = decide(world, deployment, workload, node, name).ok().flatten().map(|it| it.value);
+        let value = decide(world, aim, workload, node, name).ok().flatten().map(|it| it.value);
         if let Some(value) = value {
             all.insert(name.to_string(), value);
         }
@@ -113,19 +104,18 @@ pub(super) fn all(world: &World, deployment: &Deployment, workload: &Workload, n
 }
 
 /// Reports parameters that the workload does not have, and values that break their schema.
-pub(super) fn check(world: &World, deployment: &Deployment, workload: &Workload, errors: &mut Vec<PlanError>) {
-    let scope = ParameterScope::Deployment(deployment.name.clone());
-    for name in world.parameters().get(&scope).into_iter().flat_map(|it| it.keys()) {
+pub(super) fn check(world: &World, aim: &Aim<'_>, workload: &Workload, errors: &mut Vec<PlanError>) {
+    for name in aim.wishes(world).parameters.keys() {
         if !workload.spec.inputs.contains_key(name) {
             let known = workload.spec.inputs.keys().map(Ident::as_str).collect::<Vec<_>>().join(", ");
             let hint = format!("; it has {known}");
             errors.push(PlanError::UnknownParameter { parameter: name.clone(), hint });
         }
     }
-    let nodes = deployment.spec.groups.values().flatten().filter_map(|it| world.nodes().get(it));
+    let nodes = aim.deployment.spec.groups.values().flatten().filter_map(|it| world.nodes().get(it));
     for node in std::iter::once(None).chain(nodes.map(Some)) {
         for (name, spec) in &workload.spec.inputs {
-            match decide(world, deployment, workload, node, name) {
+            match decide(world, aim, workload, node, name) {
                 Err(error) => errors.push(error),
                 Ok(Some(decided)) => check_value(name, spec, &decided, errors),
                 Ok(None) => {}

@@ -202,8 +202,14 @@ fn a_plan_that_would_be_made_differently_now_is_stale() {
     );
     let old = plan(&stage.world, &demo()).unwrap();
     stage.set_size(7);
-    let accept =
-        Command::Accept { deployment: demo(), plan: old.id, made: None, grants: Vec::new(), allowed: Vec::new() };
+    let accept = Command::Accept {
+        deployment: demo(),
+        plan: old.id,
+        made: None,
+        towards: None,
+        grants: Vec::new(),
+        allowed: Vec::new(),
+    };
     assert!(matches!(stage.command(accept), Err(Refusal::StalePlan { .. })));
     assert_eq!(stage.running(), [""; 0]);
 }
@@ -212,8 +218,14 @@ fn a_plan_that_would_be_made_differently_now_is_stale() {
 fn destructive_roles_need_a_grant() {
     let mut stage = Stage::new(&["n1"], vec![role("wipe", json!({"destructive": true}))]);
     let plan = plan(&stage.world, &demo()).unwrap();
-    let accept =
-        |grants| Command::Accept { deployment: demo(), plan: plan.id, made: None, grants, allowed: Vec::new() };
+    let accept = |grants| Command::Accept {
+        deployment: demo(),
+        plan: plan.id,
+        made: None,
+        towards: None,
+        grants,
+        allowed: Vec::new(),
+    };
     assert!(matches!(stage.command(accept(Vec::new())), Err(Refusal::NotGranted { .. })));
     stage.command(accept(vec![name("wipe")])).unwrap();
     assert_eq!(stage.running(), ["wipe@n1"]);

@@ -44,7 +44,14 @@ fn names(stage: &Stage) -> Vec<String> {
 fn accept(stage: &mut Stage, allowed: &[&str]) -> Result<Progress, Refusal> {
     let plan = plan(&stage.world, &demo()).unwrap();
     let allowed = allowed.iter().map(|it| name(it)).collect();
-    stage.command(Command::Accept { deployment: demo(), plan: plan.id, made: None, grants: Vec::new(), allowed })
+    stage.command(Command::Accept {
+        deployment: demo(),
+        plan: plan.id,
+        made: None,
+        towards: None,
+        grants: Vec::new(),
+        allowed,
+    })
 }
 
 /// Refused without the name, with nothing changed; done with it.

@@ -175,7 +175,8 @@ impl Stage {
     pub fn apply(&mut self) {
         let plan = plan(&self.world, &demo()).unwrap();
         let (grants, allowed) = (plan.destructive, plan.protected);
-        self.command(Command::Accept { deployment: demo(), plan: plan.id, made: None, grants, allowed }).unwrap();
+        self.command(Command::Accept { deployment: demo(), plan: plan.id, made: None, towards: None, grants, allowed })
+            .unwrap();
     }
 
     /// The attempts under way, by local address.

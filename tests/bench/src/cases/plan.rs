@@ -100,6 +100,7 @@ pub fn run(args: &Args) -> Result<Vec<Figure>> {
         deployment: deployment()?,
         plan: first.id,
         made: None,
+        towards: None,
         grants: Vec::new(),
         allowed: Vec::new(),
     };

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Result, ensure};
 use rebar_model::{
-    Actor, Change, Deployment, DeploymentSpec, Digest, Mode, Parameter, ParameterScope, Record, Revision,
+    Action, Actor, Change, Deployment, DeploymentSpec, Digest, Mode, NodeRoleId, Parameter, ParameterScope, Record,
+    Revision, RevisionNo, Seq, Target, Touched, Wishes, World,
 };
-use rebar_model::{RevisionNo, Seq, World};
-use rebar_ports::{HistoryQuery, Store, StoreError};
+use rebar_ports::{HistoryQuery, RevisionQuery, Store, StoreError};
 use serde_json::{Value, json};
 
 use super::{at, lead, records};
@@ -178,6 +178,37 @@ pub(crate) async fn opened_again_it_is_all_there(subject: Subject) -> Result<()>
     Ok(())
 }
 
+/// Every accepted plan stays, the newest first, also those of a deployment of this name that is gone.
+pub(crate) async fn revisions_are_kept(subject: Subject) -> Result<()> {
+    let store = subject.open().await?.store;
+    let epoch = lead(&*store).await?;
+    let put = || Ok::<_, anyhow::Error>(Change::DeploymentPut { deployment: Box::new(deployment()?) });
+    let changes = vec![put()?, accepted(1)?, accepted(2)?, removed()?, put()?, accepted(1)?];
+    store.commit(epoch, &records(1, changes)).await?;
+    let query = |no: Option<u64>, before: Option<u64>, limit: u32| -> Result<RevisionQuery> {
+        let (no, before) = (no.map(RevisionNo), before.map(Seq));
+        Ok(RevisionQuery { deployment: "shop".parse()?, no, before, limit })
+    };
+    let cases: [(_, &[(u64, u64)]); 6] = [
+        (query(None, None, 10)?, &[(6, 1), (3, 2), (2, 1)]),
+        (query(None, None, 2)?, &[(6, 1), (3, 2)]),
+        (query(None, Some(3), 2)?, &[(2, 1)]),
+        (query(Some(1), None, 1)?, &[(6, 1)]),
+        (query(Some(7), None, 1)?, &[]),
+        (RevisionQuery { deployment: "other".parse()?, ..query(None, None, 10)? }, &[]),
+    ];
+    for (query, expected) in cases {
+        let seen = store.revisions(query.clone()).await?;
+        let places: Vec<_> = seen.iter().map(|(seq, it)| (seq.0, it.no.0)).collect();
+        ensure!(places == expected, "{query:?}: {places:?}");
+        for (_, revision) in seen {
+            let Change::RevisionAccepted { revision: expected } = accepted(revision.no.0)? else { continue };
+            ensure!(revision == *expected);
+        }
+    }
+    Ok(())
+}
+
 /// All of history, page by page.
 async fn everything(store: &dyn Store) -> Result<Vec<Record>> {
     let mut records: Vec<Record> = Vec::new();
@@ -226,11 +257,15 @@ fn accepted(no: u64) -> Result<Change> {
     let revision = Revision {
         deployment: "shop".parse()?,
         no: RevisionNo(no),
-        spec: spec(),
+        wishes: Wishes { spec: spec(), parameters: BTreeMap::from([("size".parse()?, json!(no))]) },
+        restores: None,
         plan: Digest::of(b"plan"),
         by: Actor("ann".to_owned()),
         at: at(no),
-        touched: Vec::new(),
+        touched: vec![Touched {
+            id: NodeRoleId { deployment: "shop".parse()?, role: "web".parse()?, target: Target::Deployment },
+            action: Action::Create,
+        }],
     };
     Ok(Change::RevisionAccepted { revision: Box::new(revision) })
 }

@@ -15,6 +15,7 @@ mod machine;
 mod marks;
 mod power;
 mod rehearse;
+mod revisions;
 mod roles;
 mod standby;
 mod storm;

@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use rebar_e2e::House;
 
-/// A role of the workload: its name, the role that it takes an input from, the body of its apply script, how long that may take, what
+/// A role of the workload: its name, the role that it takes an input from, the bodies of its scripts, how long the first may take, what
 /// it says as its output, and further keys of its phase.
 pub struct Role {
     pub name: String,
     pub after: Option<String>,
     pub body: String,
+    pub undo: String,
     pub timeout: String,
     pub mark: String,
     pub extra: String,
@@ -19,7 +20,8 @@ pub struct Role {
 impl Role {
     pub fn new(name: &str, after: Option<&str>, body: &str) -> Self {
         let (after, mark) = (after.map(Into::into), name.into());
-        Self { name: name.into(), after, body: body.into(), timeout: "20s".into(), mark, extra: String::new() }
+        let (undo, extra) = (String::new(), String::new());
+        Self { name: name.into(), after, body: body.into(), undo, timeout: "20s".into(), mark, extra }
     }
 }
 
@@ -57,7 +59,7 @@ fn write_role(dir: &Path, role: &Role) {
     put(dir, &format!("roles/{}/role.yaml", role.name), &manifest);
     let apply = format!("{}{}\nrebar-output mark {}\n", mark("apply"), role.body, role.mark);
     put(dir, &format!("roles/{}/apply.sh", role.name), &apply);
-    put(dir, &format!("roles/{}/undo.sh", role.name), &mark("undo"));
+    put(dir, &format!("roles/{}/undo.sh", role.name), &format!("{}{}\n", mark("undo"), role.undo));
 }
 
 pub fn put(dir: &Path, name: &str, text: &str) {
