@@ -50,6 +50,15 @@ impl Held {
         matches!(self.state, State::Starting | State::Running { .. })
     }
 
+    /// The length of the log of an attempt that has ended, as its result says it.
+    pub(crate) fn log_bytes(&self) -> Option<u64> {
+        match &self.state {
+            State::Finished(result) => Some(result.log_bytes),
+            State::Tail { log_bytes } => Some(*log_bytes),
+            State::Waiting(_) | State::Starting | State::Running { .. } => None,
+        }
+    }
+
     /// The attempt has not ended.
     pub(crate) fn is_open(&self) -> bool {
         self.is_busy() || matches!(self.state, State::Waiting(_))

@@ -304,6 +304,10 @@ impl Link {
                 let Some(held) = self.held.get_mut(&attempt) else { return };
                 if self.talk == Talk::Welcomed && !held.log.drained {
                     held.log.drained = true;
+                    // A power cut may have taken its end, and nobody would wait for that in vain.
+                    let ends = held.log_bytes().unwrap_or(held.log.sent);
+                    out.extend(give_up_log(attempt, held.log.sent, ends));
+                    held.log.sent = held.log.sent.max(ends);
                     self.offer(attempt, out);
                 }
             }

@@ -416,6 +416,30 @@ fn logs_that_are_never_acknowledged_are_given_up_and_say_so() {
 }
 
 #[test]
+fn what_a_power_cut_took_of_a_log_is_said_to_be_missing_and_not_waited_for() {
+    let result = AttemptResult { attempt: 1, log_bytes: 1_000, ..AttemptResult::default() };
+    let state = RecoveredState::Finished(result);
+    let held = RecoveredAttempt { attempt: 1, node_role: "demo/a@n1".to_owned(), log_from: 10, state };
+    let mut link = Link::recover(Recovered { epoch: 1, attempts: vec![held], forgotten: Vec::new() });
+    let engine = |body| Input::Engine(EngineMessage { body: Some(body) });
+    link.handle(Input::Connected(Session::default()));
+    link.handle(engine(engine_message::Body::Welcome(Welcome { epoch: 1, node: "node-1".to_owned() })));
+    let said = link.handle(Input::Local(Local::LogDrained { attempt: 1 }));
+    let [
+        Output::Send(AgentMessage { body: Some(Body::Log(chunk)) }),
+        Output::Send(AgentMessage { body: Some(Body::Result(_)) }),
+    ] = said.as_slice()
+    else {
+        panic!("{said:?}");
+    };
+    assert_eq!((chunk.offset + chunk.data.len() as u64, chunk.offset - chunk.lost), (1_000, 10));
+    let acknowledged = engine_message::Body::ResultAck(ResultAck { attempt: 1 });
+    assert_eq!(link.handle(engine(acknowledged)), [], "the engine has to have that as well");
+    let durable = engine_message::Body::LogAck(LogAck { attempt: 1, offset: 1_000 });
+    assert_eq!(link.handle(engine(durable)), [Output::Forget { attempt: 1 }]);
+}
+
+#[test]
 fn who_is_quiet_says_that_it_is_there() {
     let mut link = Link::default();
     assert_eq!(link.handle(Input::Local(Local::Quiet)), []);

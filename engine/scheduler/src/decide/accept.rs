@@ -170,10 +170,8 @@ fn wire(world: &World, step: &PlanStep, decision: &mut Decision) -> Result<Wired
     if !same {
         decision.change(Change::NodeRoleSpecified { spec: step.spec.clone() });
     }
-    let Some(known) = known else {
-        decision.change(move_to(id, NodeRoleStatus::new()));
-        return Ok(Wired::Stirred);
-    };
+    // A new one has the status of a new one.
+    let Some(known) = known else { return Ok(Wired::Stirred) };
     match step.action {
         Action::Retire => leave(world, known, Intent::Absent, decision)?,
         Action::Forget => leave(world, known, Intent::Forgotten, decision)?,
