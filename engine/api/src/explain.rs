@@ -98,6 +98,7 @@ fn behind(reason: &Reason) -> Vec<NodeRoleId> {
         Reason::DependantsFirst { dependants } => dependants.clone(),
         Reason::UpstreamChanging { id } => vec![id.clone()],
         Reason::LockHeld { holder, .. } => vec![holder.clone()],
+        Reason::BreakerTries { probe } => vec![probe.clone()],
         _ => Vec::new(),
     }
 }
@@ -114,6 +115,7 @@ fn weight(reason: &Reason) -> u8 {
         Reason::InputMissing { .. } => 1,
         Reason::NodeAway { .. } => 2,
         Reason::NodeMaintenance { .. } => 3,
+        Reason::BreakerOpen { .. } => 3,
         Reason::Paused { .. } => 4,
         Reason::UpstreamFailed { .. } => 5,
         Reason::BackOff { .. } => 6,
@@ -138,6 +140,7 @@ fn alike(world: &World, verdict: &Verdict, reason: &Reason) -> String {
         }
         Reason::NodeAway { node, .. } | Reason::NodeMaintenance { node, .. } => node.to_string(),
         Reason::Paused { reason } => reason.clone(),
+        Reason::BreakerOpen { .. } => String::new(),
         Reason::LockHeld { holder, .. } => holder.to_string(),
         Reason::Running { .. } => {
             let content = world.node_role(&verdict.id).map(|it| it.spec.content.short());
@@ -216,6 +219,9 @@ fn next(reason: &Reason, id: &NodeRoleId) -> Vec<String> {
         }
         Reason::NodeMaintenance { node, .. } => vec![format!("rebar node show {node}")],
         Reason::Paused { .. } => vec![format!("rebar deployment resume {deployment}")],
+        Reason::BreakerOpen { .. } => {
+            vec![format!("rebar breaker show {deployment}"), format!("rebar breaker reset {deployment} --probe")]
+        }
         Reason::Running { .. } => vec![format!("rebar logs {id} -f")],
         _ => vec![format!("rebar wait {deployment}")],
     }

@@ -11,6 +11,7 @@ use rebar_scheduler::protected;
 use crate::{
     address,
     error::ApiError,
+    routes::breakers,
     survey::{Survey, survey},
     types::{DeploymentStatus, DeploymentSummary, NodeRoleView, ProgressView, WorkloadRef},
     words,
@@ -74,6 +75,7 @@ pub(crate) fn status_of(
         revision: deployment.revision,
         mode: deployment.mode,
         paused: deployment.paused.clone(),
+        breaker: breakers::view(world, deployment),
         rebuilds: deployment.rebuilds,
         counts: survey.counts,
         active: survey.active,

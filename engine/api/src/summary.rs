@@ -1,8 +1,8 @@
 //! What a committed change says to people: its kind, what it is about, and one line.
 
 use rebar_model::{
-    Attempt, AttemptKind, Change, Connection, Deployment, Intent, Mode, Node, NodeMode, NodeRoleStatus, Outcome,
-    Record, State,
+    Attempt, AttemptKind, BreakerState, Change, Connection, Deployment, Intent, Mode, Node, NodeMode, NodeRoleStatus,
+    Outcome, Record, State,
 };
 use serde_json::Value;
 
@@ -94,6 +94,11 @@ fn node_words(node: &Node) -> String {
 }
 
 fn deployment_words(deployment: &Deployment) -> String {
+    match &deployment.breaker.state {
+        BreakerState::Closed => {}
+        BreakerState::Open { evidence, .. } => return format!("is held by its breaker: {}", words::evidence(evidence)),
+        BreakerState::HalfOpen { .. } => return "has its breaker half-open: one is tried".to_owned(),
+    }
     match (&deployment.paused, deployment.mode) {
         (Some(reason), _) if reason.is_empty() => "is paused".to_owned(),
         (Some(reason), _) => format!("is paused: {reason}"),

@@ -64,6 +64,7 @@ fn is_moving(verdict: &Verdict) -> bool {
             !matches!(
                 it,
                 Reason::UpstreamWaiting { .. }
+                    | Reason::BreakerTries { .. }
                     | Reason::UpstreamFailed { .. }
                     | Reason::DependantsFirst { .. }
                     | Reason::UpstreamChanging { .. }
@@ -77,7 +78,13 @@ fn is_moving(verdict: &Verdict) -> bool {
 /// When the time ends in which an absent node may come by itself; none if nothing else than the node is waited for, or it ended.
 fn returns(world: &World, verdict: &Verdict, now: Timestamp) -> Option<Timestamp> {
     let only_away = verdict.reasons.iter().all(|it| {
-        !matches!(it, Reason::Paused { .. } | Reason::NodeMaintenance { .. } | Reason::UpstreamFailed { .. })
+        !matches!(
+            it,
+            Reason::Paused { .. }
+                | Reason::BreakerOpen { .. }
+                | Reason::NodeMaintenance { .. }
+                | Reason::UpstreamFailed { .. }
+        )
     });
     let node = verdict.reasons.iter().find_map(|it| match it {
         Reason::NodeAway { node, .. } => Some(node),

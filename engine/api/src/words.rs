@@ -2,7 +2,7 @@
 //! events and explanations speak alike.
 
 use rebar_model::{
-    Action, Agent, Difference, Failure, FailureKind, NodeRoleId, PlanStep, Reason, StepState, UpgradeState,
+    Action, Agent, Difference, Evidence, Failure, FailureKind, NodeRoleId, PlanStep, Reason, StepState, UpgradeState,
 };
 use serde_json::Value;
 
@@ -19,6 +19,8 @@ pub fn reason_kind(reason: &Reason) -> &'static str {
         Reason::NodeAway { .. } => "node-away",
         Reason::NodeMaintenance { .. } => "node-maintenance",
         Reason::Paused { .. } => "paused",
+        Reason::BreakerOpen { .. } => "breaker-open",
+        Reason::BreakerTries { .. } => "breaker-tries",
         Reason::BackOff { .. } => "back-off",
         Reason::Failed { .. } => "failed",
         Reason::Running { .. } => "running",
@@ -41,6 +43,8 @@ pub fn reason(reason: &Reason) -> String {
         Reason::NodeMaintenance { node, reason } => format!("node {node} is in maintenance: {reason}"),
         Reason::Paused { reason } if reason.is_empty() => "the deployment is paused".to_owned(),
         Reason::Paused { reason } => format!("the deployment is paused: {reason}"),
+        Reason::BreakerOpen { evidence, .. } => format!("the breaker is open: {}", self::evidence(evidence)),
+        Reason::BreakerTries { probe } => format!("the breaker lets {} through, and nothing else yet", probe.local()),
         Reason::BackOff { until, tries } => format!("failed {tries} times in a row, next try at {until:.0}"),
         Reason::Failed { number, failure, .. } => format!("attempt {number} failed: {}", self::failure(failure)),
         Reason::Running { number, phase: Some(phase), .. } => format!("attempt {number} is in {phase}"),
@@ -50,6 +54,23 @@ pub fn reason(reason: &Reason) -> String {
         }
         Reason::UpstreamChanging { id } => format!("{} is being run again", id.local()),
         Reason::InputsChanged => "its role or inputs changed".to_owned(),
+    }
+}
+
+/// Why a breaker is open, in one line.
+pub fn evidence(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::Consecutive { failures: 1, attempt } => format!("an attempt failed, attempt {attempt}"),
+        Evidence::Consecutive { failures, attempt } => {
+            format!("{failures} attempts failed in a row, the last is attempt {attempt}")
+        }
+        Evidence::Failed { nodes, allowed, attempt } => {
+            let nodes = if *nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") };
+            format!("attempts failed on {nodes}, and {allowed} may fail; the last is attempt {attempt}")
+        }
+        Evidence::Probe { attempt } => format!("what was let through to try failed, attempt {attempt}"),
+        Evidence::Manual { reason } if reason.is_empty() => "a person opened it".to_owned(),
+        Evidence::Manual { reason } => format!("a person opened it: {reason}"),
     }
 }
 

@@ -150,6 +150,9 @@ pub enum Command {
     /// Workloads bound to nodes and parameters
     #[command(subcommand, alias = "deployments")]
     Deployment(command::deployment::Verb),
+    /// What stops a deployment when things go wrong
+    #[command(subcommand, alias = "breakers")]
+    Breaker(command::breaker::Verb),
     /// Parameters at their levels, and where values come from
     #[command(subcommand, alias = "attrs")]
     Attr(command::attr::Verb),

@@ -73,7 +73,7 @@ impl Exit {
             Self::Conflict => "conflict: stale plan, changed meanwhile, in use, exists already",
             Self::Invalid => "validation failed: lint, schema, a plan with mistakes",
             Self::Failed => "the work ended, and some node-roles failed",
-            Self::NeedsPerson => "stopped, waiting for a person: blocked, or paused",
+            Self::NeedsPerson => "stopped, waiting for a person: blocked, paused, or a breaker open",
             Self::TimedOut => "time-out while waiting; the work goes on",
             Self::Unreachable => "the engine cannot be reached",
             Self::GoalLost => "the goal became unreachable: `wait` fails fast",

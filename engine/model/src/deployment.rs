@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Action, Actor, DeploymentName, Digest, GroupName, Ident, NodeName, NodeRoleId, ProfileName, RevisionNo, RoleName,
+    Action, Actor, Breaker, DeploymentName, Digest, GroupName, Ident, NodeName, NodeRoleId, ProfileName, RevisionNo,
+    RoleName,
 };
 
 /// What people wish for: changed freely, made true by the next accepted plan.
@@ -50,6 +51,9 @@ pub struct Deployment {
     pub created_at: Timestamp,
     /// How many times it was wiped and rebuilt.
     pub rebuilds: u64,
+    /// What stops it when things go wrong.
+    #[serde(default)]
+    pub breaker: Breaker,
 }
 
 /// What the engine is doing with a deployment.

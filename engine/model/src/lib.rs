@@ -5,6 +5,7 @@
 mod address;
 mod agent;
 mod attempt;
+mod breaker;
 mod builtin;
 mod change;
 mod deployment;
@@ -32,6 +33,7 @@ mod world;
 pub use address::{NodeRoleId, ParseAddressError, Target};
 pub use agent::{Agent, AgentUpgrade, StepState, UpgradeFailure, UpgradeNo, UpgradeReport, UpgradeState, UpgradeStep};
 pub use attempt::{Attempt, AttemptKind, Failure, FailureKind, Outcome, Phase, Report, ResolvedInput};
+pub use breaker::{Breaker, BreakerState, Evidence};
 pub use builtin::{BuiltinPort, BuiltinPorts, PortType};
 pub use change::{Actor, Change, Record};
 pub use deployment::{Deployment, DeploymentSpec, Mode, Revision, Touched, Wishes};

@@ -64,10 +64,10 @@ pub struct Quorum {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BreakerSpec {
-    /// How many nodes may fail.
+    /// How many nodes may fail: it opens when attempts have failed on more. A share is one of the deployment's nodes, rounded down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failed: Option<Amount>,
-    /// How many failures in a row.
+    /// How many attempts that fail in a row open it, those of retries too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub consecutive: Option<u32>,
@@ -148,6 +148,15 @@ pub enum Amount {
 impl Amount {
     /// The pattern of a share that the schemas print.
     pub const PATTERN: &'static str = "^(100|[0-9]{1,2})%$";
+
+    /// Of so many. A share is rounded down.
+    pub fn of(self, all: usize) -> u32 {
+        let all = u64::try_from(all).unwrap_or(u64::MAX);
+        match self {
+            Self::Count(it) => it,
+            Self::Percent(it) => u32::try_from(all.saturating_mul(it.into()) / 100).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 impl fmt::Display for Amount {

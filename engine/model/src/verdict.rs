@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptId, Failure, LockName, NodeName, NodeRoleId, Phase};
+use crate::{AttemptId, Evidence, Failure, LockName, NodeName, NodeRoleId, Phase};
 
 /// The one vocabulary that people are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -131,6 +131,18 @@ pub enum Reason {
     Paused {
         /// Why.
         reason: String,
+    },
+    /// The breaker of the deployment is open.
+    BreakerOpen {
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        evidence: Evidence,
+    },
+    /// The breaker of the deployment lets one through, and that is another one.
+    BreakerTries {
+        /// Which one.
+        probe: NodeRoleId,
     },
     /// It failed and is tried again later.
     BackOff {

@@ -230,6 +230,20 @@ pub enum Command {
         /// The protected roles that may be taken away.
         allowed: Vec<RoleName>,
     },
+    /// Open the breaker of a deployment: nothing new starts, whatever waits.
+    TripBreaker {
+        /// Of which deployment.
+        deployment: DeploymentName,
+        /// Why.
+        reason: String,
+    },
+    /// Close the breaker of a deployment, or have it let one through to try.
+    ResetBreaker {
+        /// Of which deployment.
+        deployment: DeploymentName,
+        /// Whether only one is let through at first.
+        probe: bool,
+    },
     /// Start nothing new.
     Pause {
         /// In which deployment.

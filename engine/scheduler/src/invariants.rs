@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rebar_model::{AttemptKind, NodeName, NodeRoleId, Requirement, State, StepState, Take, World};
+use rebar_model::{AttemptKind, BreakerState, NodeName, NodeRoleId, Requirement, State, StepState, Take, World};
 
 /// Something that must never be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,14 @@ pub enum Violation {
         /// What was missing.
         missing: NodeRoleId,
     },
+    /// An attempt started behind an open breaker.
+    #[error("{attempt} of {id} started behind an open breaker")]
+    BehindBreaker {
+        /// The attempt.
+        attempt: rebar_model::AttemptId,
+        /// The node-role.
+        id: NodeRoleId,
+    },
     /// More agents are being upgraded at once than may be.
     #[error("{busy} agents are being upgraded at once, and {most} may be")]
     TooManyAgents {
@@ -69,6 +77,10 @@ pub fn violations(world: &World) -> Vec<Violation> {
         let runs = world.node_role(&it.node_role).and_then(|it| it.status.state.attempt());
         if runs != Some(*attempt) {
             found.push(Violation::Orphan { attempt: *attempt, id: it.node_role.clone() });
+        }
+        let breaker = world.deployments().get(&it.node_role.deployment).map(|it| &it.breaker.state);
+        if matches!(breaker, Some(BreakerState::Open { next, .. }) if attempt >= next) {
+            found.push(Violation::BehindBreaker { attempt: *attempt, id: it.node_role.clone() });
         }
     }
     let mut locks = BTreeMap::new();

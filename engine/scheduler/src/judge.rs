@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use rebar_model::{
-    AttemptKind, Freshness, Intent, Mode, NodeMode, NodeRole, NodeRoleId, Reason, Requirement, Runner, State, Take,
-    World,
+    AttemptKind, BreakerState, Freshness, Intent, Mode, NodeMode, NodeRole, NodeRoleId, Reason, Requirement, Runner,
+    State, Take, World,
 };
 
 use crate::{
     attempt::{has_work, phases_of},
+    decide::breaker::probe,
     resolve::{Resolved, resolve},
 };
 
@@ -250,6 +251,16 @@ fn held_back(world: &World, node_role: &NodeRole, now: Timestamp) -> Vec<Reason>
     let deployment = world.deployments().get(&spec.id.deployment);
     if let Some(reason) = deployment.and_then(|it| it.paused.clone()) {
         reasons.push(Reason::Paused { reason });
+    }
+    match deployment.map(|it| &it.breaker.state) {
+        Some(BreakerState::Open { since, evidence, .. }) => {
+            reasons.push(Reason::BreakerOpen { since: *since, evidence: evidence.clone() });
+        }
+        Some(state) => {
+            let other = probe(world, state).filter(|it| **it != spec.id);
+            reasons.extend(other.map(|it| Reason::BreakerTries { probe: it.clone() }));
+        }
+        None => {}
     }
     if let Some(name) = &spec.agent {
         match world.nodes().get(name) {

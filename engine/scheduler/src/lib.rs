@@ -21,7 +21,10 @@ mod verdict;
 mod why;
 
 pub use attempt::{DEADLINE_SLACK, phases_of};
-pub use decide::decide;
+pub use decide::{
+    breaker::{Bounds, bounds},
+    decide,
+};
 pub use effect::{Decision, Effect};
 pub use failure::{DEFAULT_RETRIES, back_off};
 pub use input::{Command, Input, NodeRemoval, Towards, UpgradeWish};

@@ -23,7 +23,7 @@ pub fn verdict(world: &World, id: &rebar_model::NodeRoleId, now: Timestamp) -> O
 }
 
 fn standing(node_role: &NodeRole, reasons: &[Reason]) -> Standing {
-    let held = reasons.iter().any(|it| matches!(it, Reason::Paused { .. }));
+    let held = reasons.iter().any(|it| matches!(it, Reason::Paused { .. } | Reason::BreakerOpen { .. }));
     let blocked = reasons.iter().any(needs_a_person);
     match &node_role.status.state {
         State::Waiting | State::Queued { .. } if held => Standing::Held,

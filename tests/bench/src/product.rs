@@ -1,8 +1,8 @@
 //! The product as its users start it, `rebar serve` and the command line, with simulated agents that enrolled with it.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr};
+use std::{collections::BTreeMap, fs, net::SocketAddr, thread, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rebar_e2e::House;
 use rebar_model::NodeName;
 
@@ -46,4 +46,20 @@ pub fn rebar(house: &House, words: &[&str]) -> Result<()> {
     let done = house.rebar(words);
     ensure!(done.code == 0, "rebar {}: exit code {}: {}", words.join(" "), done.code, done.err);
     Ok(())
+}
+
+/// Has the command line do something, and asks again while the engine says that it cannot at this moment: how often that was.
+pub fn insist(house: &House, words: &[&str]) -> Result<u64> {
+    const UNREACHABLE: i32 = 11;
+    const MOST: u64 = 60;
+    for again in 0..MOST {
+        let done = house.rebar(words);
+        if done.code == 0 {
+            return Ok(again);
+        }
+        ensure!(done.code == UNREACHABLE, "rebar {}: exit code {}: {}", words.join(" "), done.code, done.err);
+        eprintln!("rebar {}: {}", words.join(" "), done.err.lines().next().unwrap_or_default());
+        thread::sleep(Duration::from_secs(1));
+    }
+    bail!("rebar {}: the engine could not for a minute", words.join(" "))
 }

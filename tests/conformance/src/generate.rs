@@ -6,13 +6,13 @@ use anyhow::Result;
 use jiff::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rebar_model::{
-    Action, Actor, Agent, AgentBuild, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptKind, Binding, Bound,
-    Change, Connection, Deployment, DeploymentName, DeploymentSpec, Digest, EnrolToken, Epoch, Facts, Failure,
-    FailureKind, Freshness, Hex, Ident, Intent, Mode, Node, NodeMode, NodeName, NodeRoleId, NodeRoleSpec,
-    NodeRoleStatus, OnChange, Outcome, Parameter, ParameterScope, Phase, ProviderKind, Record, Requirement,
-    ResolvedInput, Resource, ResourceId, ResourceKind, Revision, RevisionNo, RoleName, SecretRef, SignedRelease, Span,
-    State, StepState, Success, Take, Taken, Target, TokenHash, Touched, UpgradeFailure, UpgradeState, UpgradeStep,
-    Wishes, Workload, WorkloadMetadata, WorkloadSpec, World,
+    Action, Actor, Agent, AgentBuild, AgentRelease, AgentUpgrade, ApiToken, Attempt, AttemptId, AttemptKind, Binding,
+    Bound, Breaker, BreakerState, Change, Connection, Deployment, DeploymentName, DeploymentSpec, Digest, EnrolToken,
+    Epoch, Evidence, Facts, Failure, FailureKind, Freshness, Hex, Ident, Intent, Mode, Node, NodeMode, NodeName,
+    NodeRoleId, NodeRoleSpec, NodeRoleStatus, OnChange, Outcome, Parameter, ParameterScope, Phase, ProviderKind,
+    Record, Requirement, ResolvedInput, Resource, ResourceId, ResourceKind, Revision, RevisionNo, RoleName, SecretRef,
+    SignedRelease, Span, State, StepState, Success, Take, Taken, Target, TokenHash, Touched, UpgradeFailure,
+    UpgradeState, UpgradeStep, Wishes, Workload, WorkloadMetadata, WorkloadSpec, World,
 };
 use serde_json::{Value, json};
 
@@ -239,7 +239,21 @@ impl Generator {
             leaders: BTreeMap::from([(self.role_name()?, self.node_name()?)]),
             created_at: self.now,
             rebuilds: self.rng.random_range(0..5),
+            breaker: self.breaker()?,
         })
+    }
+
+    fn breaker(&mut self) -> Result<Breaker> {
+        let (since, by) = (self.now, Actor("ann".to_owned()));
+        let (attempt, next) = (AttemptId(self.rng.random_range(1..99)), AttemptId(self.rng.random_range(1..99)));
+        let state = match self.below(5) {
+            0 => BreakerState::Open { since, by, evidence: Evidence::Consecutive { failures: 3, attempt }, next },
+            1 => BreakerState::Open { since, by, evidence: Evidence::Failed { nodes: 2, allowed: 1, attempt }, next },
+            2 => BreakerState::Open { since, by, evidence: Evidence::Manual { reason: "lunch".to_owned() }, next },
+            3 => BreakerState::HalfOpen { since, by, probe: Some(self.node_role_id()?) },
+            _ => BreakerState::Closed,
+        };
+        Ok(Breaker { state, in_a_row: self.rng.random_range(0..4), failed: BTreeSet::from([self.node_name()?]) })
     }
 
     fn revision(&mut self) -> Result<Revision> {

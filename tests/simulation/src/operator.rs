@@ -1,5 +1,5 @@
 //! A simulated operator who does what real ones do in the middle of everything: changes parameters, applies, retries, pauses, cancels,
-//! adds and loses nodes, rebuilds.
+//! adds and loses nodes, opens and closes the breaker, rebuilds.
 
 use std::collections::BTreeMap;
 
@@ -96,14 +96,16 @@ pub(crate) fn whim(rng: &mut Rng, world: &World) -> Vec<Command> {
         let value = Some(json!(rng.u8(..4)));
         Command::SetParameter { scope: ParameterScope::Deployment(deployment_name()), name: parse(name), value }
     };
-    match rng.u8(..12) {
+    match rng.u8(..14) {
         0..4 => vec![set(rng)],
         4..6 => apply(world, Care::of(rng)).into_iter().collect(),
         6 => vec![Command::Retry { deployment, ids: Vec::new() }],
         7 => vec![Command::Pause { deployment, reason }],
         8 => vec![Command::Resume { deployment }],
         9 => vec![Command::Cancel { deployment, reason }],
-        10 => {
+        10 => vec![Command::TripBreaker { deployment, reason }],
+        11 => vec![Command::ResetBreaker { deployment, probe: rng.bool() }],
+        12 => {
             let allowed = Care::of(rng).allowed(protected(world, &deployment));
             vec![Command::Rebuild { deployment, allowed }]
         }

@@ -193,6 +193,7 @@ impl Sim {
         }
         for _ in 0..6 {
             let deployment = deployment_name();
+            self.insist(Command::ResetBreaker { deployment: deployment.clone(), probe: false }).await;
             self.insist(Command::Resume { deployment: deployment.clone() }).await;
             self.insist(Command::Retry { deployment, ids: Vec::new() }).await;
             self.apply().await;

@@ -27,10 +27,11 @@ const CLOCKS: [(&str, &str); 6] = [
 ];
 
 /// Where a test may sleep, how often, and why.
-const SLEEPS: [(&str, usize, &str); 6] = [
+const SLEEPS: [(&str, usize, &str); 7] = [
     ("agents/agent/tests/common/agent.rs", 1, "files and processes do not say when they change"),
     ("engine/providers/tests/docker.rs", 1, "systemd in a container does not say when it is up"),
     ("tests/bench/src/host.rs", 1, "an idle engine is watched for a while"),
+    ("tests/bench/src/product.rs", 1, "an engine that cannot at this moment does not say when it can"),
     ("tests/conformance/src/postgres.rs", 3, "a server does not say when it is up"),
     ("tests/conformance/tests/sqlite.rs", 1, "the moment of the kill is what is drawn"),
     ("tests/e2e/src/storm.rs", 1, "the moments of faults are what is drawn"),

@@ -2,6 +2,7 @@
 
 mod agents;
 mod attempts;
+pub(crate) mod breakers;
 mod deployments;
 mod events;
 mod explain;
@@ -32,6 +33,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(plans::routes())
         .merge(revisions::routes())
         .merge(verbs::routes())
+        .merge(breakers::routes())
         .merge(wait::routes())
         .merge(explain::routes())
         .merge(attempts::routes())

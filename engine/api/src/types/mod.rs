@@ -3,6 +3,7 @@
 
 mod agent;
 mod attempt;
+mod breaker;
 mod deployment;
 mod event;
 mod explain;
@@ -22,6 +23,7 @@ mod workload;
 
 pub use agent::{AgentBuildView, AgentReleaseView, AgentStanding, AgentView, ImportRelease, StartUpgrade, UpgradeView};
 pub use attempt::{AttemptInput, AttemptResult, AttemptView, AttemptsQuery, LogLine, LogQuery};
+pub use breaker::{BreakerView, ResetRequest, TripRequest};
 pub use deployment::{
     Accepted, ChangeDeployment, CreateDeployment, DeploymentSummary, DeploymentView, DiffQuery, GroupChange,
     ParameterChange, PauseRequest, ProfilesChange, RetryRequest, RevisionDiff, RevisionView, WipeRequest,

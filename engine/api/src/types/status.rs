@@ -10,7 +10,7 @@ use rebar_model::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::WorkloadRef;
+use super::{BreakerView, WorkloadRef};
 
 /// How a deployment stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -28,6 +28,8 @@ pub struct DeploymentStatus {
     pub mode: Mode,
     /// Why nothing new starts, if a person paused it.
     pub paused: Option<String>,
+    /// Its breaker.
+    pub breaker: BreakerView,
     /// How many times it was wiped and rebuilt.
     pub rebuilds: u64,
     /// How many node-roles stand where.

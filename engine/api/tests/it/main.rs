@@ -5,6 +5,7 @@
 mod agents;
 mod attempts;
 mod auth;
+mod breakers;
 mod deployments;
 mod events;
 mod explaining;

@@ -3,6 +3,7 @@
 
 mod agent;
 mod attempt;
+mod breaker;
 mod deployment;
 mod event;
 mod inside;

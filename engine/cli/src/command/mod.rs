@@ -6,6 +6,7 @@ pub mod agent;
 pub mod apply;
 pub mod attr;
 pub mod backup;
+pub mod breaker;
 pub mod completion;
 pub mod context;
 pub mod deployment;
@@ -60,6 +61,7 @@ pub async fn run(app: &App, command: Command) -> Result<Exit, Failure> {
         Command::Deployment(verb) => Box::pin(deployment::run(app, verb)).await,
         Command::Attr(verb) => attr::run(app, verb).await,
         Command::Profile(verb) => profile::run(app, verb).await,
+        Command::Breaker(verb) => breaker::run(app, verb).await,
         Command::Service(verb) => service::run(app, verb).await,
         Command::Token(verb) => token::run(app, verb).await,
         Command::Context(verb) => context::run(app, verb),

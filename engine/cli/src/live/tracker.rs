@@ -214,7 +214,7 @@ mod tests {
             .collect();
         serde_json::from_value(json!({
             "name": "demo", "workload": {"reference": "w@1.0.0", "digest": "0".repeat(64)}, "revision": 1, "mode": mode,
-            "paused": null, "rebuilds": 0, "protected": [], "counts": {}, "active": false, "settled": false, "needs_person": false,
+            "paused": null, "breaker": {"deployment": "demo", "state": "closed", "since": null, "by": null, "why": null, "evidence": null, "probe": null, "in_a_row": 0, "consecutive": null, "failed": [], "max_failed": null}, "rebuilds": 0, "protected": [], "counts": {}, "active": false, "settled": false, "needs_person": false,
             "node_roles": rows, "seq": 1, "at": "2026-11-21T12:00:05Z"
         }))
         .unwrap()

@@ -78,14 +78,16 @@ pub fn render(frame: &Frame<'_>, look: &Look, height: usize) -> Vec<String> {
 
 fn head(frame: &Frame<'_>, look: &Look) -> String {
     let status = frame.status;
+    let open = status.breaker.why.as_ref().map(|it| look.paint(Tone::Bad, &format!("  breaker open: {it}")));
     let held = status.paused.as_ref().map(|it| look.paint(Tone::Change, &format!("  held: {it}"))).unwrap_or_default();
     let rehearsal = if frame.rehearsed { look.paint(Tone::Change, " rehearsal of") } else { String::new() };
     format!(
-        "{rehearsal} {}  {}  revision {}  {}{held}   {}",
+        "{rehearsal} {}  {}  revision {}  {}{}{held}   {}",
         look.paint(Tone::Strong, status.name.as_str()),
         status.workload.reference,
         status.revision,
         status::state(status, look),
+        open.unwrap_or_default(),
         look.paint(Tone::Quiet, &words::clock(frame.seconds))
     )
 }

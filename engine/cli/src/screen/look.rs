@@ -134,7 +134,7 @@ pub const MEANINGS: [(Standing, &str); 11] = [
         Standing::Blocked,
         "a person acts: something upstream failed, a node is away or in maintenance, an input is missing",
     ),
-    (Standing::Held, "a person paused it"),
+    (Standing::Held, "a person paused it, or its breaker is open"),
     (Standing::Stale, "was active; its role or inputs changed, it runs again"),
     (Standing::Undoing, "is being taken away"),
     (Standing::Removed, "was taken away"),

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod bars;
+pub mod breaker;
 pub mod deployment;
 pub mod event;
 pub mod explain;

@@ -42,6 +42,9 @@ pub fn headline(status: &DeploymentStatus, look: &Look) -> String {
         state(status, look),
         counts(&status.counts)
     );
+    if let Some(why) = &status.breaker.why {
+        let _ = writeln!(out, "{}", look.paint(Tone::Bad, &format!("breaker open: {why}")));
+    }
     if let Some(reason) = &status.paused {
         let _ = writeln!(out, "{}", look.paint(Tone::Change, &format!("held: {reason}")));
     }

@@ -62,6 +62,8 @@ fn next(status: &DeploymentStatus) -> String {
     let name = &status.name;
     if status.active {
         format!("rebar deployment outputs {name}")
+    } else if status.breaker.why.is_some() {
+        format!("rebar breaker show {name}")
     } else if status.paused.is_some() {
         format!("rebar deployment resume {name}")
     } else if status.needs_person {

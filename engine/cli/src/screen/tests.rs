@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rebar_api::types::{
-    AgentReleaseView, AgentView, DeploymentStatus, DeploymentSummary, EventView, ExplainView, NodeView, OutputView,
-    PlanView, Problem, RevisionDiff, RevisionView, ServiceName, UpgradeView, ValueOrigin,
+    AgentReleaseView, AgentView, BreakerView, DeploymentStatus, DeploymentSummary, EventView, ExplainView, NodeView,
+    OutputView, PlanView, Problem, RevisionDiff, RevisionView, ServiceName, UpgradeView, ValueOrigin,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
-    Detail, Look, agent, bars, deployment, event, explain, failure, node, origin, plan, proof, rehearsal, service,
-    status, summary,
+    Detail, Look, agent, bars, breaker, deployment, event, explain, failure, node, origin, plan, proof, rehearsal,
+    service, status, summary,
 };
 use crate::failure::Failure;
 
@@ -65,7 +65,7 @@ fn status_of(rows: Vec<Value>, extra: Value) -> DeploymentStatus {
     }
     let mut status = json!({
         "name": "prod", "workload": {"reference": "kubernetes@1.4.0", "digest": DIGEST}, "revision": 4,
-        "mode": "converging", "paused": null, "rebuilds": 0, "protected": [], "counts": counts, "active": false, "settled": false,
+        "mode": "converging", "paused": null, "breaker": {"deployment": "prod", "state": "closed", "since": null, "by": null, "why": null, "evidence": null, "probe": null, "in_a_row": 0, "consecutive": null, "failed": [], "max_failed": null}, "rebuilds": 0, "protected": [], "counts": counts, "active": false, "settled": false,
         "needs_person": false, "node_roles": rows, "seq": 99, "at": "2026-11-21T12:07:41Z"
     });
     status.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -150,6 +150,27 @@ fn a_plan_without_changes_says_so() {
     picture("plan_nothing", |look| plan::render(&view, "", look));
     let view = PlanView { rewishes: true, ..view };
     picture("plan_towards", |look| plan::render(&view, " --revision 2", look));
+}
+
+#[test]
+fn breakers_say_what_they_bear_and_why_they_are_open() {
+    let closed = json!({
+        "deployment": "demo", "state": "closed", "since": null, "by": null, "why": null, "evidence": null, "probe": null,
+        "in_a_row": 0, "consecutive": null, "failed": [], "max_failed": null
+    });
+    let open = json!({
+        "deployment": "prod", "state": "open", "since": "2026-11-21T12:01:00Z", "by": "engine",
+        "why": "attempts failed on 3 nodes, and 2 may fail; the last is attempt a-41", "evidence": null, "probe": null,
+        "in_a_row": 1, "consecutive": 3, "failed": ["w2", "w3", "w7"], "max_failed": 2
+    });
+    let half = json!({
+        "deployment": "stage", "state": "half-open", "since": "2026-11-21T12:07:00Z", "by": "ana", "why": null, "evidence": null,
+        "probe": "stage/kubelet@w1", "in_a_row": 0, "consecutive": 3, "failed": [], "max_failed": null
+    });
+    let breakers: Vec<BreakerView> = record(json!([closed, open, half]));
+    picture("breakers", |look| breaker::list(&breakers, now(), look).render());
+    picture("breaker_open", |look| breaker::show(&breakers[1], now(), look));
+    picture("breaker_half_open", |look| breaker::show(&breakers[2], now(), look));
 }
 
 #[test]

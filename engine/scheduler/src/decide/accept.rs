@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rebar_model::{
-    Action, Actor, Change, Deployment, DeploymentName, Digest, Ident, Intent, NodeRole, NodeRoleStatus, Parameter,
-    ParameterScope, Plan, PlanStep, Revision, RevisionNo, RoleName, State, Touched, Trigger, Wishes, World,
+    Action, Actor, Breaker, BreakerState, Change, Deployment, DeploymentName, Digest, Ident, Intent, NodeRole,
+    NodeRoleStatus, Parameter, ParameterScope, Plan, PlanStep, Revision, RevisionNo, RoleName, State, Touched, Trigger,
+    Wishes, World,
 };
 use serde_json::Value;
 
@@ -127,7 +128,13 @@ fn record(
     };
     wish(world, deployment, &plan.wishes, (by, now), decision);
     let Wishes { spec, .. } = plan.wishes.clone();
-    let deployment = Deployment { spec, revision: no, leaders: plan.leaders.clone(), ..deployment.clone() };
+    // An open breaker is not talked past by another plan; a person closes it.
+    let breaker = match deployment.breaker.state {
+        BreakerState::Closed => Breaker::default(),
+        _ => deployment.breaker.clone(),
+    };
+    let leaders = plan.leaders.clone();
+    let deployment = Deployment { spec, revision: no, leaders, breaker, ..deployment.clone() };
     decision.change(Change::DeploymentPut { deployment: Box::new(deployment) });
     decision.change(Change::RevisionAccepted { revision: Box::new(revision) });
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rebar_model::{
-    Actor, Change, Deployment, DeploymentName, DeploymentSpec, EnrolToken, Intent, Mode, Node, NodeName, NodeRoleId,
-    Parameter, ParameterScope, RevisionNo, State, TokenHash, Trigger, Workload, World,
+    Actor, Breaker, Change, Deployment, DeploymentName, DeploymentSpec, EnrolToken, Intent, Mode, Node, NodeName,
+    NodeRoleId, Parameter, ParameterScope, RevisionNo, State, TokenHash, Trigger, Workload, World,
 };
 
 use super::{
     accept::{Given, Named, accept},
+    breaker,
     lifecycle::{busy, find, leave, wipe},
     move_to, moved,
     report::cancel,
@@ -77,6 +78,8 @@ pub(super) fn decide(world: &World, command: Command, by: &Actor, now: Timestamp
         Command::Accept { deployment, plan, made, towards, grants, allowed } => {
             accept(world, &deployment, &Given { id: plan, made, towards }, &Named { grants, allowed }, by, now)
         }
+        Command::TripBreaker { deployment, reason } => breaker::trip(world, &deployment, reason, by, now),
+        Command::ResetBreaker { deployment, probe } => breaker::reset(world, &deployment, probe, by, now),
         Command::Pause { deployment, reason } => pause(world, &deployment, Some(reason)),
         Command::Resume { deployment } => pause(world, &deployment, None),
         Command::Retry { deployment, ids } => retry(world, &deployment, &ids),
@@ -227,6 +230,7 @@ fn create(world: &World, name: DeploymentName, spec: DeploymentSpec, now: Timest
         leaders: std::collections::BTreeMap::new(),
         created_at: now,
         rebuilds: 0,
+        breaker: Breaker::default(),
     };
     Ok(only(Change::DeploymentPut { deployment: Box::new(deployment) }))
 }

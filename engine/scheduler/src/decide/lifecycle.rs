@@ -1,8 +1,8 @@
 //! The life of a deployment: rebuild and destroy, and what follows when everything of it is gone.
 
 use rebar_model::{
-    Change, Deployment, DeploymentName, Intent, Mode, NodeRole, NodeRoleId, NodeRoleStatus, RoleName, State, Trigger,
-    World,
+    Breaker, Change, Deployment, DeploymentName, Intent, Mode, NodeRole, NodeRoleId, NodeRoleStatus, RoleName, State,
+    Trigger, World,
 };
 
 use super::{move_to, moved, report::cancel};
@@ -36,7 +36,7 @@ pub(super) fn wipe(
     }
     protect::refuse(protect::protected(world, name), allowed)?;
     let mut decision = Decision::default();
-    let deployment = Deployment { mode, paused: None, ..deployment.clone() };
+    let deployment = Deployment { mode, paused: None, breaker: Breaker::default(), ..deployment.clone() };
     decision.change(Change::DeploymentPut { deployment: Box::new(deployment) });
     for (_, node_role) in world.node_roles_of(name) {
         leave(world, node_role, Intent::Absent, &mut decision)?;

@@ -9,7 +9,7 @@ use rebar_model::{
     Resource, RoleSpec, Runner, State, Trigger, World,
 };
 
-use super::{find, move_to, moved};
+use super::{breaker, find, move_to, moved};
 use crate::{
     Decision, Effect, Input, Refusal,
     attempt::{apply_kind, has_work, next_attempt},
@@ -114,6 +114,7 @@ fn start(
     status.not_before = None;
     decision.change(Change::AttemptPut { attempt: Box::new(attempt.clone()) });
     decision.change(move_to(id, status));
+    breaker::starts(world, id, decision);
     match &role.runner {
         Runner::Noop {} => {
             // Only what the role declares; a stand-in passes on what it is told.

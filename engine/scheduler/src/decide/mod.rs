@@ -3,6 +3,7 @@
 
 mod accept;
 mod agent;
+pub(crate) mod breaker;
 mod command;
 mod lifecycle;
 mod look;

@@ -10,7 +10,7 @@ use rebar_model::{
 use serde_json::Value;
 
 use super::{
-    find,
+    breaker, find,
     look::{gone, look_downstream, look_leaving},
     move_to, moved,
 };
@@ -113,6 +113,7 @@ fn succeeded(
     });
     status.tries = 0;
     decision.change(move_to(id, status));
+    breaker::succeeded(world, node_role, decision);
     decision.look(id);
     look_downstream(world, id, decision);
     Ok(())
@@ -127,7 +128,7 @@ fn failed(
     now: Timestamp,
     decision: &mut Decision,
 ) -> Result<(), Refusal> {
-    let id = &node_role.spec.id;
+    let (id, kind) = (&node_role.spec.id, failure.kind);
     failure.phase = failure.phase.or(phase).or((attempt.kind == AttemptKind::Undo).then_some(Phase::Undo));
     let role = world.role_carried_out(attempt);
     let pause = role.and_then(|it| back_off(&it.manifest.spec, attempt.kind, &failure, node_role.status.tries));
@@ -147,6 +148,7 @@ fn failed(
         )?,
     };
     let for_good = matches!(status.state, State::Failed { .. });
+    breaker::failed(world, node_role, (attempt.id, kind, for_good), now, decision);
     decision.change(move_to(id, status));
     if for_good {
         // A failed member does not hold up for ever what waits to leave after it; its new inputs may let it try again.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod agents;
+mod breakers;
 mod lifecycle;
 mod machines;
 mod outside;

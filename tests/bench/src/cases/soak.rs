@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{
     figure::{Bar, Figure},
-    product::{deploy, nodes, rebar},
+    product::{deploy, insist, nodes, rebar},
     shape::Shape,
     system::memory_mb_of,
     wire::Agents,
@@ -67,6 +67,8 @@ struct Sample {
     changed_ms: f64,
     attempts: u64,
     sessions: usize,
+    /// How often an engine that could not at that moment was asked again.
+    asked_again: u64,
 }
 
 /// Measures it.
@@ -83,12 +85,14 @@ pub async fn run(args: Args) -> Result<Vec<Figure>> {
     let mut ticks = tokio::time::interval(Duration::from_secs(args.round));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut samples = Vec::new();
+    let mut asked_again = 0;
     for round in 0.. {
         ticks.tick().await;
         if since.elapsed() >= length {
             break;
         }
-        let changed_ms = tokio::task::block_in_place(|| turn(&house, round))?;
+        let (changed_ms, again) = tokio::task::block_in_place(|| turn(&house, round))?;
+        asked_again += again;
         for at in 0..CUTS {
             agents.cut(usize::try_from(round)? * CUTS + at);
         }
@@ -106,6 +110,7 @@ pub async fn run(args: Args) -> Result<Vec<Figure>> {
             changed_ms,
             attempts,
             sessions,
+            asked_again,
             ..engine
         });
         if let Some(last) = samples.last() {
@@ -116,18 +121,19 @@ pub async fn run(args: Args) -> Result<Vec<Figure>> {
     figures(&args, &samples)
 }
 
-/// What operators do in a round: something changes and is applied, or everything is built again. How long the change took.
-fn turn(house: &House, round: u64) -> Result<f64> {
+/// What operators do in a round: something changes and is applied, or everything is built again. How long the change took, and how often
+/// the engine was asked again.
+fn turn(house: &House, round: u64) -> Result<(f64, u64)> {
     let since = Instant::now();
-    rebar(house, &["attr", "set", "size", &round.to_string(), "--deployment", "bench"])?;
+    let mut again = insist(house, &["attr", "set", "size", &round.to_string(), "--deployment", "bench"])?;
     let changed_ms = since.elapsed().as_secs_f64() * 1_000.0;
     if round % REBUILD_EVERY == REBUILD_EVERY - 1 {
         // What was begun goes on; the next rounds wait for it.
-        rebar(house, &["redeploy", "bench", "--yes", "bench", "--no-follow"])?;
+        again += insist(house, &["redeploy", "bench", "--yes", "bench", "--no-follow"])?;
     } else {
-        rebar(house, &["apply", "bench", "--yes", "--progress", "none", "--timeout", PATIENCE])?;
+        again += insist(house, &["apply", "bench", "--yes", "--progress", "none", "--timeout", PATIENCE])?;
     }
-    Ok(changed_ms)
+    Ok((changed_ms, again))
 }
 
 fn engine(house: &House) -> Result<Sample> {
@@ -144,6 +150,7 @@ fn engine(house: &House) -> Result<Sample> {
         changed_ms: 0.0,
         attempts: 0,
         sessions: 0,
+        asked_again: 0,
     })
 }
 
@@ -182,6 +189,7 @@ fn figures(args: &Args, samples: &[Sample]) -> Result<Vec<Figure>> {
             .with("nodes", args.nodes)
             .with("attempts", last.attempts)
             .with("attempts_a_second", an_hour(late, |it| it.attempts as f64) / 3_600.0)
+            .with("asked_again", last.asked_again)
             .with("memory_mb_at_one_third", first.memory_mb)
             .with("memory_mb_at_the_end", last.memory_mb)
             .with("database_mb_an_hour", an_hour(late, |it| it.database_mb))

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Result, ensure};
 use rebar_model::{
-    Action, Actor, Change, Deployment, DeploymentSpec, Digest, Mode, NodeRoleId, Parameter, ParameterScope, Record,
-    Revision, RevisionNo, Seq, Target, Touched, Wishes, World,
+    Action, Actor, Breaker, Change, Deployment, DeploymentSpec, Digest, Mode, NodeRoleId, Parameter, ParameterScope,
+    Record, Revision, RevisionNo, Seq, Target, Touched, Wishes, World,
 };
 use rebar_ports::{HistoryQuery, RevisionQuery, Store, StoreError};
 use serde_json::{Value, json};
@@ -246,6 +246,7 @@ fn deployment() -> Result<Deployment> {
         leaders: BTreeMap::new(),
         created_at: at(0),
         rebuilds: 0,
+        breaker: Breaker::default(),
     })
 }
 

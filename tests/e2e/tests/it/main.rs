@@ -4,6 +4,7 @@
 
 mod agents;
 mod backup;
+mod breakers;
 mod database;
 mod docs;
 mod edge;

@@ -1,6 +1,7 @@
-//! Rollouts: what they name is there, and gates say what they ask. This version follows none; that is said once a package.
+//! Rollouts: what they name is there, and gates say what they ask. This version follows the breaker of a workload, and nothing else of
+//! them; that is said once a package.
 
-use rebar_model::{Gate, GateKind, GatePoint, Rollout};
+use rebar_model::{BreakerSpec, Gate, GateKind, GatePoint, OnTrip, Rollout};
 
 use super::{Context, expressions, references};
 use crate::{Code, Diagnostic, Place, document::Document};
@@ -13,7 +14,9 @@ pub(super) fn check(context: &mut Context<'_>) {
     if let Some((document, workload)) = context.workload()
         && let Some(it) = &workload.spec.rollout
     {
-        places.push(document.key_place(&PATH));
+        if !is_followed(it) {
+            places.push(document.key_place(&PATH));
+        }
         rollout(context, document, it);
     }
     for (_, document, manifest) in context.draft.typed() {
@@ -24,10 +27,17 @@ pub(super) fn check(context: &mut Context<'_>) {
     }
     let mut places = places.into_iter();
     let Some(first) = places.next() else { return };
-    let message = "the rollout is read and checked, and this version of Rebar does not follow it";
+    let message = "the rollout is read and checked, and this version of Rebar follows nothing of it but the breaker of a workload";
     let help = "changes reach all nodes at once, as the graph allows; `concurrency: {perDeployment: 1}` has a role change one after another";
     let idle = Diagnostic::warning(Code::IdleRollout, first, message).help(help);
     context.push(places.fold(idle, |it, place| it.note(place, "nor this one")));
+}
+
+/// Whether all of it is followed: a breaker that holds.
+fn is_followed(rollout: &Rollout) -> bool {
+    let rest = Rollout { breaker: None, ..rollout.clone() };
+    let holds = |it: &BreakerSpec| it.on_trip == OnTrip::Pause && !it.count_existing;
+    rest == Rollout::default() && rollout.breaker.as_ref().is_some_and(holds)
 }
 
 fn rollout(context: &mut Context<'_>, document: &Document, rollout: &Rollout) {
