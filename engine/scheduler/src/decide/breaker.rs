@@ -140,10 +140,8 @@ pub(super) fn reset(
     let deployment = find(world, name)?;
     let mut decision = Decision::default();
     let open = !matches!(deployment.breaker.state, BreakerState::Closed);
-    let state = match open && probe {
-        true => BreakerState::HalfOpen { since: now, by: by.clone(), probe: None },
-        false => BreakerState::Closed,
-    };
+    let half_open = BreakerState::HalfOpen { since: now, by: by.clone(), probe: None };
+    let state = if open && probe { half_open } else { BreakerState::Closed };
     put(deployment, Breaker { state, ..Breaker::default() }, &mut decision);
     look_at_all(world, name, &mut decision);
     Ok(decision)

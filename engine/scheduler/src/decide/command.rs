@@ -83,13 +83,7 @@ pub(super) fn decide(world: &World, command: Command, by: &Actor, now: Timestamp
         Command::Pause { deployment, reason } => pause(world, &deployment, Some(reason)),
         Command::Resume { deployment } => pause(world, &deployment, None),
         Command::Retry { deployment, ids } => retry(world, &deployment, &ids),
-        Command::Cancel { deployment, reason } => {
-            let mut decision = pause(world, &deployment, Some(reason))?;
-            for (_, node_role) in world.node_roles_of(&deployment) {
-                cancel(world, node_role, &mut decision);
-            }
-            Ok(decision)
-        }
+        Command::Cancel { deployment, reason } => cancel_all(world, &deployment, reason),
         Command::Rebuild { deployment, allowed } => wipe(world, &deployment, Mode::Rebuilding, &allowed),
         Command::Destroy { deployment, allowed } => wipe(world, &deployment, Mode::Destroying, &allowed),
     }
@@ -244,6 +238,14 @@ fn pause(world: &World, name: &DeploymentName, reason: Option<String>) -> Result
         for (id, _) in world.node_roles_of(name) {
             decision.look(id);
         }
+    }
+    Ok(decision)
+}
+
+fn cancel_all(world: &World, name: &DeploymentName, reason: String) -> Result<Decision, Refusal> {
+    let mut decision = pause(world, name, Some(reason))?;
+    for (_, node_role) in world.node_roles_of(name) {
+        cancel(world, node_role, &mut decision);
     }
     Ok(decision)
 }

@@ -52,7 +52,7 @@ fn what_broke_the_first_does_not_reach_the_others() {
     house.start_engine();
     house.rebar(&["retry", "demo", "--failed", "--no-follow"]);
     let waited = house.rebar(&["wait", "demo", "--for", "active", "--timeout", "30s"]);
-    assert_eq!(waited.code, 9, "{waited:?}");
+    assert_eq!(waited.code, 12, "{waited:?}");
     assert_eq!((state(&house).as_str(), ran(&house).len()), ("open", 3));
 
     // What is tried fails as well; then the cause is mended.
