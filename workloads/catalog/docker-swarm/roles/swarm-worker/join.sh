@@ -11,6 +11,11 @@ until_true 30 api_answers || { echo "the API at $(rebar-input endpoint):2376 doe
 
 # A membership that this swarm does not know is left over from one that is gone.
 state=$(membership) || exit 75
+if [ "$state" != inactive ] && [ -z "$(node_id)" ]; then
+    # A join that the managers were too busy for has left half of one.
+    docker swarm leave --force
+    state=inactive
+fi
 if [ "$state" != inactive ] && ! answer=$(api node inspect "$(node_id)" 2>&1); then
     case $answer in
     *"no such node"* | *"not found"*) docker swarm leave --force ;;
